@@ -1,0 +1,1 @@
+"""Nipype workflows, installed as mrs_pipeline.workflows."""
