@@ -1,1 +1,40 @@
-"""Room: report."""
+"""Room: report. Self-contained HTML pages of scans and groups; matplotlib and jinja2 load when a page is made."""
+
+from mrs_pipeline.report.scan import scan_page, write_scan_report
+from mrs_pipeline.report.scan_model import (
+    ErrorView,
+    FiredRule,
+    FitView,
+    Identity,
+    Metric,
+    ProtocolCheck,
+    Reference,
+    ScanReport,
+    StepPair,
+    StepView,
+    TissueView,
+    TransientsView,
+    VerdictView,
+    VisitView,
+    VoxelView,
+)
+
+__all__ = [
+    "ErrorView",
+    "FiredRule",
+    "FitView",
+    "Identity",
+    "Metric",
+    "ProtocolCheck",
+    "Reference",
+    "ScanReport",
+    "StepPair",
+    "StepView",
+    "TissueView",
+    "TransientsView",
+    "VerdictView",
+    "VisitView",
+    "VoxelView",
+    "scan_page",
+    "write_scan_report",
+]
