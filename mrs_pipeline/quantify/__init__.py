@@ -1,1 +1,26 @@
-"""Room: quantify."""
+"""Room: from amplitudes to ratios and concentrations."""
+
+from mrs_pipeline.quantify.concentrations import COMBINED, Budget, Concentration, Quantified, quantify
+from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
+from mrs_pipeline.quantify.io import COLUMNS, DICTIONARY, data_dictionary, write_concentrations
+from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
+from mrs_pipeline.quantify.water import WaterFit, fit_water
+
+__all__ = [
+    "COLUMNS",
+    "COMBINED",
+    "DICTIONARY",
+    "Budget",
+    "Concentration",
+    "Constant",
+    "Constants",
+    "PulseTiming",
+    "Quantified",
+    "ScanTiming",
+    "WaterFit",
+    "data_dictionary",
+    "fit_water",
+    "load_constants",
+    "quantify",
+    "write_concentrations",
+]

@@ -1,0 +1,89 @@
+"""Tissue fractions of a voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.spectrum import FloatArray
+
+SEGMENTATION_SD = (0.04, 0.04, 0.03)
+"""Standard errors of GM, WM, CSF taken for fractions that state none: the spread of benchmarks/anatomy_accuracy.py."""
+
+
+@dataclass(frozen=True)
+class TissueFractions:
+    """Volume fractions of a voxel.
+
+    Parameters
+    ----------
+    gm, wm, csf
+        Volume fractions, sum 1.
+    sd
+        Standard errors of the three fractions.
+    source
+        Where they come from, as a phrase for the report.
+    warnings
+        Sentences for the report.
+    inside
+        Share of the voxel that lies in the three tissues at all; less than 1 when part of the box leaves the head.
+    """
+
+    gm: float
+    wm: float
+    csf: float
+    sd: tuple[float, float, float] = SEGMENTATION_SD
+    source: str = "not stated"
+    warnings: tuple[str, ...] = ()
+    inside: float = 1.0
+
+    def __post_init__(self) -> None:
+        values = (self.gm, self.wm, self.csf)
+        if not all(-1e-9 <= value <= 1 + 1e-9 for value in values) or abs(sum(values) - 1) > 1e-3:
+            raise InputError(
+                f"tissue fractions GM {self.gm:.3f}, WM {self.wm:.3f}, CSF {self.csf:.3f} are not three shares of 1",
+                remedy="give volume fractions between 0 and 1 that sum to 1",
+            )
+
+
+def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str = "segmentation") -> TissueFractions:
+    """Average tissue maps over a voxel.
+
+    Parameters
+    ----------
+    mask
+        Partial-volume mask of the voxel on the T1w grid, shape (x, y, z), 0 to 1.
+    maps
+        ``"gm"``, ``"wm"``, ``"csf"``: probabilities on the same grid.
+    source
+        Phrase for the report.
+
+    Raises
+    ------
+    InputError
+        Grids differ, or the voxel holds no tissue at all.
+    """
+    for name in ("gm", "wm", "csf"):
+        if maps[name].shape != mask.shape:
+            raise InputError(
+                f"the {name} map has shape {maps[name].shape}, the T1w {mask.shape}",
+                remedy="use tissue maps on the grid of this visit's T1w",
+            )
+    volume = float(mask.sum())
+    parts = np.array([float((mask * maps[name]).sum()) for name in ("gm", "wm", "csf")])
+    if volume <= 0 or parts.sum() < 0.05 * volume:
+        raise InputError(
+            "the voxel lies outside the segmented brain",
+            remedy="check that spectrum and T1w belong together and share scanner space",
+        )
+    inside = float(parts.sum() / volume)
+    warnings = (
+        ()
+        if inside > 0.95
+        else (f"{100 * (1 - inside):.0f} % of the voxel lies outside brain and CSF of the tissue maps",)
+    )
+    gm, wm, csf = (float(value) for value in parts / parts.sum())
+    return TissueFractions(gm, wm, csf, source=source, warnings=warnings, inside=min(inside, 1.0))

@@ -1,0 +1,339 @@
+"""From a fit, a water reference and tissue fractions to concentrations, with every missing piece named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from mrs_pipeline.anatomy import TissueFractions
+from mrs_pipeline.config import QuantifySection
+from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
+from mrs_pipeline.quantify.factors import Factor, factor
+from mrs_pipeline.quantify.relaxation import ScanTiming
+from mrs_pipeline.quantify.water import WaterFit
+
+COMBINED: dict[str, tuple[str, ...]] = {
+    "tNAA": ("NAA", "NAAG"),
+    "tCr": ("Cr", "PCr"),
+    "tCho": ("GPC", "PCh"),
+    "Glx": ("Glu", "Gln"),
+}
+REPORTED_NAMES = {"Ins": "mI"}
+NOT_MOLECULES = ("MM", "Lip", "Mac", "mm", "lip", "-CrCH2", "CrCH2")
+
+
+class Fit(Protocol):
+    """What quantification needs of a fit (``mrs_pipeline.fit.FitResult``)."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Basis names, in the order of the arrays."""
+
+    @property
+    def status(self) -> str:
+        """``"ok"``, ``"doubtful"`` or ``"failed"``."""
+
+    @property
+    def flags(self) -> Sequence[str]:
+        """Short marks of the fit."""
+
+    def combination(self, weights: dict[str, float]) -> tuple[float, float, float, float]:
+        """Return value, crlb, amplitude_sd, total_sd of a weighted sum of amplitudes."""
+
+    def ratio(self, numerator: str, denominator: str) -> tuple[float, float, float, float]:
+        """Return value, sd, lo, hi of a ratio of (combined) metabolites."""
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """One row of ``group/concentrations.tsv`` without the scan's entities; ``None`` where there is no number.
+
+    Parameters
+    ----------
+    metabolite
+        Name as reported (mI for the basis name Ins; tNAA, tCr, tCho, Glx for sums).
+    amplitude, crlb, amplitude_sd, total_sd
+        Signal per molecule at t = 0 in scanner units and its three uncertainties (absolute).
+    ratio_tCr, ratio_tCr_sd, ratio_tCr_lo, ratio_tCr_hi
+        Ratio of amplitudes to tCr with 95 % interval; no relaxation correction.
+    iu, iu_sd
+        Institutional units: referenced to water without tissue data.
+    molal, molal_sd
+        mmol per kg of tissue water.
+    molar, molar_sd
+        mmol per litre of tissue without CSF.
+    f_gm, f_wm, f_csf
+        Volume fractions of the voxel.
+    status, flags
+        Of the fit, with marks of the quantification, joined by semicolons.
+    reason
+        Why a number is missing; empty when none is.
+    """
+
+    metabolite: str
+    status: str
+    flags: str
+    reason: str
+    amplitude: float | None = None
+    crlb: float | None = None
+    amplitude_sd: float | None = None
+    total_sd: float | None = None
+    ratio_tCr: float | None = None  # noqa: N815  the column's name is a contract
+    ratio_tCr_sd: float | None = None  # noqa: N815  the same
+    ratio_tCr_lo: float | None = None  # noqa: N815  the same
+    ratio_tCr_hi: float | None = None  # noqa: N815  the same
+    iu: float | None = None
+    iu_sd: float | None = None
+    molal: float | None = None
+    molal_sd: float | None = None
+    molar: float | None = None
+    molar_sd: float | None = None
+    f_gm: float | None = None
+    f_wm: float | None = None
+    f_csf: float | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Where the uncertainty of one concentration comes from, as relative standard deviations."""
+
+    metabolite: str
+    unit: str
+    fit: float
+    water: float
+    tissue: float
+    constants: float
+
+
+@dataclass(frozen=True)
+class Quantified:
+    """Concentrations of one scan.
+
+    Parameters
+    ----------
+    rows
+        One per metabolite of the basis, then tNAA, tCr, tCho, Glx.
+    preset, preset_title, preset_status
+        Name of the constants, one line on them, and whether they are tested against outside numbers.
+    constants
+        Every constant with its DOI.
+    budgets
+        Uncertainty per metabolite and unit, split by source.
+    sensitivity
+        How numbers move under other presets and without tissue correction.
+    warnings
+        Sentences for the report: everything that was missing or assumed.
+    """
+
+    rows: tuple[Concentration, ...]
+    preset: str
+    preset_title: str
+    preset_status: str
+    constants: Mapping[str, Constant]
+    budgets: tuple[Budget, ...] = ()
+    sensitivity: tuple[object, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def row(self, metabolite: str) -> Concentration:
+        """Return the row of a metabolite by its reported name."""
+        return next(row for row in self.rows if row.metabolite == metabolite)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """Everything that does not change from metabolite to metabolite."""
+
+    fit: Fit
+    water: WaterFit | None
+    tissue: TissueFractions | None
+    timing: ScanTiming
+    constants: Constants
+    missing: Mapping[str, str] = field(default_factory=dict)
+    marks: tuple[str, ...] = ()
+
+
+def quantify(
+    fit: Fit, water: WaterFit | None, tissue: TissueFractions | None, timing: ScanTiming, settings: QuantifySection
+) -> Quantified:
+    """Turn amplitudes into ratios and concentrations.
+
+    What is missing downgrades the unit and is said in ``reason`` and ``warnings``; nothing is filled in silently.
+
+    Parameters
+    ----------
+    fit
+        Result of the linear-combination fit; amplitudes per molecule at t = 0.
+    water
+        Water reference, or ``None``: ratios only.
+    tissue
+        Tissue fractions of the voxel, or ``None``: institutional units at the most.
+    timing
+        TE, TR, flip angle of the metabolite and of the water scan, field, receiver scale.
+    settings
+        ``[quantify]`` of study.toml.
+
+    Returns
+    -------
+    Quantified
+        Rows, constants with DOI, uncertainty budgets, warnings.
+    """
+    constants = load_constants(settings.preset, timing.carrier_mhz, settings.overrides)
+    scan = _scan(fit, water, tissue, timing, constants, settings.units)
+    members = _members(fit.names)
+    budgets: list[Budget] = []
+    rows = tuple(_row(scan, name, weights, budgets) for name, weights in members.items())
+    return Quantified(
+        rows=rows,
+        preset=constants.preset,
+        preset_title=constants.title,
+        preset_status=constants.status,
+        constants=constants.flat(),
+        budgets=tuple(budgets),
+        warnings=tuple(dict.fromkeys([*constants.warnings, *_warnings(scan)])),
+    )
+
+
+def _members(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Basis names behind each reported name: the metabolites, then the sums whose members the basis has."""
+    present = list(names)
+    rows: dict[str, tuple[str, ...]] = {REPORTED_NAMES.get(name, name): (name,) for name in present}
+    for name, parts in COMBINED.items():
+        found = tuple(part for part in parts if part in present)
+        if found and name not in rows:
+            rows[name] = found
+    return rows
+
+
+def _scan(
+    fit: Fit,
+    water: WaterFit | None,
+    tissue: TissueFractions | None,
+    timing: ScanTiming,
+    constants: Constants,
+    units: tuple[str, ...],
+) -> _Scan:
+    """Decide which units are possible and why the others are not."""
+    missing: dict[str, str] = {}
+    marks: list[str] = []
+    if water is None:
+        missing |= dict.fromkeys(("iu", "molal", "molar"), "no water reference")
+    elif not water.amplitude > 0:
+        missing |= dict.fromkeys(("iu", "molal", "molar"), "the water reference has no amplitude")
+    elif timing.water is None or not timing.water.complete:
+        missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the water scan is not known")
+        marks.append("relaxation_correction=incomplete")
+    if water is not None and not timing.metabolite.complete:
+        missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the metabolite scan is not known")
+        marks.append("relaxation_correction=incomplete")
+    if water is not None and tissue is None:
+        missing = {**dict.fromkeys(("molal", "molar"), "no tissue fractions"), **missing}
+        marks.append("tissue_correction=none")
+    elif tissue is not None and tissue.csf > 0.999:
+        missing |= dict.fromkeys(("molal", "molar"), "the voxel holds only CSF")
+    if not constants.has_water_relaxation():
+        missing = {
+            **dict.fromkeys(("molal", "molar"), f"preset {constants.preset} defines institutional units only"),
+            **missing,
+        }
+    missing |= {unit: "unit not asked for in [quantify] units" for unit in ("molal", "molar") if unit not in units}
+    return _Scan(fit, water, tissue, timing, constants, missing, tuple(dict.fromkeys(marks)))
+
+
+def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]) -> Concentration:
+    """Quantify one metabolite or sum."""
+    tissue = scan.tissue
+    fractions = {
+        "f_gm": None if tissue is None else tissue.gm,
+        "f_wm": None if tissue is None else tissue.wm,
+        "f_csf": None if tissue is None else tissue.csf,
+    }
+    flags = [*scan.fit.flags, *scan.marks]
+    whole = COMBINED.get(name, members)
+    if len(members) < len(whole):
+        flags.append(f"only={'+'.join(members)}")
+    if scan.fit.status == "failed":
+        return Concentration(name, "failed", ";".join(dict.fromkeys(flags)), "the fit failed", **fractions)
+    amplitude, crlb, amplitude_sd, total_sd = scan.fit.combination(dict.fromkeys(members, 1.0))
+    numbers: dict[str, float | None] = {
+        "amplitude": amplitude, "crlb": crlb, "amplitude_sd": amplitude_sd, "total_sd": total_sd,
+    }  # fmt: skip
+    reasons: list[str] = []
+    numbers |= _ratio(scan.fit, name, reasons)
+    for unit in ("iu", "molal", "molar"):
+        value, sd, budget, why = _in_unit(scan, members, unit)
+        numbers |= {unit: value, f"{unit}_sd": sd}
+        if budget is not None:
+            budgets.append(Budget(name, unit, *budget))
+        if why:
+            reasons.append(f"{unit}: {why}")
+    reason = "; ".join(dict.fromkeys(reasons))
+    marks = ";".join(dict.fromkeys(flags))
+    return Concentration(name, scan.fit.status, marks, reason, **fractions, **_finite(numbers))
+
+
+def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {key: float(value) if value is not None and np.isfinite(value) else None for key, value in numbers.items()}
+
+
+def _ratio(fit: Fit, name: str, reasons: list[str]) -> dict[str, float | None]:
+    """Ratio to total creatine with its interval, or why there is none."""
+    keys = ("ratio_tCr", "ratio_tCr_sd", "ratio_tCr_lo", "ratio_tCr_hi")
+    creatine = [part for part in COMBINED["tCr"] if part in fit.names]
+    if not creatine:
+        reasons.append("ratio: the basis has no creatine")
+        return dict.fromkeys(keys)
+    if not fit.combination(dict.fromkeys(creatine, 1.0))[0] > 0:
+        reasons.append("ratio: tCr is zero")
+        return dict.fromkeys(keys)
+    basis_name = {reported: basis for basis, reported in REPORTED_NAMES.items()}.get(name, name)
+    return dict(zip(keys, fit.ratio(basis_name, "tCr"), strict=True))
+
+
+def _in_unit(
+    scan: _Scan, members: tuple[str, ...], unit: str
+) -> tuple[float | None, float | None, tuple[float, float, float, float] | None, str]:
+    """Value, sd, budget (fit, water, tissue, constants) and reason of one unit."""
+    if any(member.startswith(NOT_MOLECULES) for member in members):
+        return None, None, None, "a macromolecule or lipid signal has no molar concentration"
+    if unit in scan.missing:
+        return None, None, None, scan.missing[unit]
+    assert scan.water is not None
+    factors = {member: factor(unit, scan.constants, scan.tissue, scan.timing, member) for member in members}
+    water = scan.water.amplitude * scan.timing.water_scale
+    value, _, amplitude_sd, total_sd = scan.fit.combination({m: f.value / water for m, f in factors.items()})
+    spread = total_sd if np.isfinite(total_sd) else amplitude_sd
+    common = _mean_relative(scan.fit, factors)
+    relative_water = scan.water.sd / scan.water.amplitude
+    systematic = value * float(np.sqrt(relative_water**2 + common["tissue"] ** 2 + common["constants"] ** 2))
+    budget = (spread / value if value else float("nan"), relative_water, common["tissue"], common["constants"])
+    return value, float(np.hypot(spread, systematic)), budget, ""
+
+
+def _mean_relative(fit: Fit, factors: Mapping[str, Factor]) -> dict[str, float]:
+    """Relative SDs of a sum's factor: members weighted by share (errors of constants move together)."""
+    shares = np.array([fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
+    weights = shares / shares.sum() if shares.sum() > 0 else np.full(len(factors), 1 / len(factors))
+    pick: Callable[[str], float] = lambda name: float(weights @ [getattr(f, name) for f in factors.values()])  # noqa: E731  one use
+    return {"tissue": pick("relative_sd_tissue"), "constants": pick("relative_sd_constants")}
+
+
+def _warnings(scan: _Scan) -> list[str]:
+    """Say what was missing or assumed."""
+    found = [*scan.marks]
+    sentences = [] if scan.water is None else [f"water: {text}" for text in scan.water.warnings]
+    if scan.tissue is not None:
+        sentences += [f"tissue: {text}" for text in scan.tissue.warnings]
+    reasons = dict.fromkeys(
+        f"no {unit} concentrations: {why}" for unit, why in scan.missing.items() if "not asked" not in why
+    )
+    for timing, what in ((scan.timing.metabolite, "metabolite"), (scan.timing.water, "water")):
+        if timing is not None and timing.complete and timing.flip_angle is None and scan.water is not None:
+            found.append(f"the {what} scan states no flip angle: 90 degrees assumed")
+    if scan.water is not None and scan.timing.water_scale != 1.0:
+        found.append(
+            f"water amplitude multiplied by {scan.timing.water_scale:.4g} (receiver scale of the metabolite scan)"
+        )
+    return [*reasons, *found, *sentences]

@@ -1,0 +1,191 @@
+"""Constants of a quantification preset: values with uncertainty and source, for one field strength."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mrs_pipeline.config import read_preset
+from mrs_pipeline.errors import StudyError
+
+PROTON_MHZ_PER_TESLA = 42.577478
+COMPARTMENTS = ("gm", "wm", "csf")
+CONVENTIONS: dict[str, tuple[str, ...]] = {
+    "csf": ("mole", "volume"),
+    "metabolite_relaxation": ("per-compartment", "mean", "single"),
+    "iu": ("assumed-fractions", "single-compartment", "attenuation"),
+}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number with its range and where it comes from.
+
+    Parameters
+    ----------
+    value
+        In seconds, fractions or mmol/kg, as the key says.
+    sd
+        Standard deviation that stands for the range in the literature; 0 for a definition.
+    doi
+        DOI or address of the source.
+    """
+
+    value: float
+    sd: float = 0.0
+    doi: str = ""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """All constants of a preset at one field strength.
+
+    Parameters
+    ----------
+    preset, title
+        Name of the preset and one line on it.
+    status
+        ``"tested"`` against numbers from outside, or ``"modelled on, untested"``.
+    field_tesla
+        Field strength the relaxation constants are for.
+    conventions
+        Choices of equation, see ``CONVENTIONS``.
+    water
+        ``t1_gm`` ... ``t2_csf`` (s), ``content_gm`` ... ``content_csf`` (relative to pure water), ``molality`` (mmol
+        per kg of water), ``density`` (kg/L), and what the ``iu`` convention needs.
+    metabolites
+        Per metabolite (and ``default``): ``t1_gm``, ``t1_wm``, ``t2_gm``, ``t2_wm`` in s.
+    alpha
+        White-to-grey concentration ratio per metabolite of the preset.
+    warnings
+        Sentences for the report.
+    """
+
+    preset: str
+    title: str
+    status: str
+    field_tesla: float
+    conventions: Mapping[str, str]
+    water: Mapping[str, Constant]
+    metabolites: Mapping[str, Mapping[str, Constant]]
+    alpha: Mapping[str, Constant] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def metabolite(self, name: str) -> Mapping[str, Constant]:
+        """Relaxation constants of a metabolite, the preset's default where it has no own."""
+        return self.metabolites.get(name, self.metabolites.get("default", {}))
+
+    def has_water_relaxation(self) -> bool:
+        """Whether the preset knows relaxation per compartment, as molal and molar need."""
+        return "t1_gm" in self.water
+
+    def flat(self) -> dict[str, Constant]:
+        """Every constant under one key (``water_t1_gm``, ``metabolite_t2_wm.Glu``), for reports and provenance."""
+        water = {f"water_{key}": constant for key, constant in self.water.items()}
+        metabolites = {
+            f"metabolite_{key}.{name}": constant
+            for name, table in self.metabolites.items()
+            for key, constant in table.items()
+        }
+        return {**water, **metabolites, **{f"alpha.{name}": constant for name, constant in self.alpha.items()}}
+
+
+def load_constants(
+    preset: str, carrier_mhz: float, overrides: Mapping[str, float | dict[str, float]] | None = None
+) -> Constants:
+    """Read a preset for the field strength nearest to a carrier frequency, with single constants replaced.
+
+    Parameters
+    ----------
+    preset
+        Name of a shipped preset, or the path of a TOML file of the same form.
+    carrier_mhz
+        Transmitter frequency in MHz.
+    overrides
+        As ``[quantify.overrides]``: ``water_t1_gm``, ``water_content_wm``, ``metabolite_t2`` (all compartments; a
+        number for all metabolites or a table per metabolite), ``metabolite_t1_gm``, ``alpha`` ... in seconds and
+        fractions.
+
+    Raises
+    ------
+    StudyError
+        Unknown preset or override.
+    """
+    raw = read_preset("relaxation", preset)
+    tesla = carrier_mhz / PROTON_MHZ_PER_TESLA
+    fields: dict[str, Any] = raw["field"]
+    nearest = min(fields, key=lambda name: abs(float(name) - tesla))
+    warnings = []
+    if abs(float(nearest) / tesla - 1) > 0.1:
+        warnings.append(f"the preset has no constants for {tesla:.2f} T; those for {nearest} T are used")
+    chosen = fields[nearest]
+    constants = Constants(
+        preset=str(raw["name"]),
+        title=str(raw["title"]),
+        status=str(raw["status"]),
+        field_tesla=float(nearest),
+        conventions={key: _choice(key, raw["conventions"][key]) for key in CONVENTIONS},
+        water={**_table(raw.get("water", {})), **_table(chosen.get("water", {}))},
+        metabolites={name: _table(table) for name, table in chosen.get("metabolite", {}).items()},
+        alpha=_table(raw.get("alpha", {})),
+        warnings=tuple(warnings),
+    )
+    for key, value in (overrides or {}).items():
+        constants = _overridden(constants, key, value)
+    return constants
+
+
+def _table(raw: Mapping[str, Any]) -> dict[str, Constant]:
+    return {
+        key: Constant(float(entry["value"]), float(entry.get("sd", 0.0)), str(entry["doi"]))
+        for key, entry in raw.items()
+    }
+
+
+def _choice(key: str, value: str) -> str:
+    if value not in CONVENTIONS[key]:
+        raise StudyError(
+            f"convention {key} = '{value}' is not known", remedy=f"use one of {', '.join(CONVENTIONS[key])}"
+        )
+    return value
+
+
+def _overridden(constants: Constants, key: str, value: float | dict[str, float]) -> Constants:
+    """Replace one constant (or one kind of constant) by a user's value."""
+    kind, _, rest = key.partition("_")
+    if kind == "water" and not isinstance(value, dict):
+        known = [f"water_{name}" for name in constants.water]
+        names = (
+            [rest]
+            if rest in constants.water
+            else [f"{rest}_{c}" for c in COMPARTMENTS if f"{rest}_{c}" in constants.water]
+        )
+        if names:
+            new = {name: Constant(value, 0.0, "study.toml [quantify.overrides]") for name in names}
+            return replace(constants, water={**constants.water, **new})
+        raise _unknown(key, known)
+    if kind == "metabolite" and rest in METABOLITE_KEYS:
+        per_metabolite = value if isinstance(value, dict) else dict.fromkeys(constants.metabolites, value)
+        metabolites = dict(constants.metabolites)
+        for name, seconds in per_metabolite.items():
+            new = {k: Constant(seconds, 0.0, "study.toml [quantify.overrides]") for k in METABOLITE_KEYS[rest]}
+            metabolites[name] = {**constants.metabolite(name), **new}
+        return replace(constants, metabolites=metabolites)
+    raise _unknown(
+        key, [f"water_{name}" for name in constants.water] + [f"metabolite_{name}" for name in METABOLITE_KEYS]
+    )
+
+
+METABOLITE_KEYS: dict[str, tuple[str, ...]] = {
+    "t1": ("t1_gm", "t1_wm"),
+    "t2": ("t2_gm", "t2_wm"),
+    **{name: (name,) for name in ("t1_gm", "t1_wm", "t2_gm", "t2_wm")},
+}
+
+
+def _unknown(key: str, known: list[str]) -> StudyError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return StudyError(f"unknown constant '{key}' in [quantify.overrides]", remedy=f"{hint}known: {', '.join(known)}")

@@ -1,0 +1,128 @@
+r"""Equations from the ratio of two signals to a concentration.
+
+Gasparovic 2006, doi:10.1002/mrm.20901; Near 2021, doi:10.1002/nbm.4257.
+
+:math:`f_t` are tissue volume fractions (GM, WM, CSF; sum 1), :math:`d_t` water contents relative to pure water,
+:math:`\phi_t = f_t d_t / \sum f d` the mole fractions of water, :math:`R` relaxation factors. :math:`S_m/S_w` is the
+ratio of the signals per molecule at t = 0, so no proton numbers appear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrs_pipeline.spectrum import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Compartments:
+    """What the equations need to know of a voxel.
+
+    Parameters
+    ----------
+    fractions
+        Volume fractions of GM, WM, CSF, shape (3,), sum 1.
+    content
+        Water content relative to pure water, shape (3,).
+    water
+        Relaxation factors of water, shape (3,).
+    metabolite
+        Relaxation factors of the metabolite in GM and WM, shape (2,); metabolites are taken to be absent from CSF.
+    """
+
+    fractions: FloatArray
+    content: FloatArray
+    water: FloatArray
+    metabolite: FloatArray
+
+
+def mole_fractions(fractions: FloatArray, content: FloatArray) -> FloatArray:
+    r"""Return :math:`\phi_t = f_t d_t / \sum f d`, shape (3,).
+
+    Examples
+    --------
+    >>> mole_fractions(np.array([0.55, 0.30, 0.15]), np.array([0.78, 0.65, 0.97])).round(3)
+    array([0.56 , 0.252, 0.189])
+    """
+    moles = fractions * content
+    return np.asarray(moles / moles.sum(), dtype=np.float64)
+
+
+def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) -> float:
+    r"""Return :math:`R_m`, the relaxation factor of a metabolite whose signal comes from GM and WM.
+
+    Parameters
+    ----------
+    rule
+        ``"per-compartment"``: :math:`(f_G d_G R_G + \alpha f_W d_W R_W)/(f_G d_G + \alpha f_W d_W)`, the exact factor
+        for equal molality (:math:`\alpha` = 1) or a white-to-grey ratio :math:`\alpha`; ``"mean"`` and ``"single"``:
+        the unweighted mean of both.
+    """
+    if rule != "per-compartment":
+        return float(voxel.metabolite.mean())
+    weights = (voxel.fractions * voxel.content)[:2] * np.array([1.0, alpha])
+    if weights.sum() == 0:
+        return float(voxel.metabolite.mean())
+    return float(weights @ voxel.metabolite / weights.sum())
+
+
+def molal_factor(voxel: Compartments, molality: float, csf: str, rule: str, alpha: float = 1.0) -> float:
+    r"""Return what multiplies :math:`S_m/S_w` to give mmol per kg of tissue water.
+
+    Parameters
+    ----------
+    molality
+        Of pure water, mmol/kg.
+    csf
+        ``"mole"`` divides by :math:`1-\phi_{CSF}`, which is right; ``"volume"`` by :math:`1-f_{CSF}`, as some tools do.
+
+    Notes
+    -----
+    :math:`b = \frac{S_m}{S_w}\, m_{H_2O}\, \frac{\sum \phi_t R_t}{(1-\phi_{CSF})\,R_m}` (Gasparovic 2006,
+    doi:10.1002/mrm.20901).
+    """
+    phi = mole_fractions(voxel.fractions, voxel.content)
+    tissue = 1.0 - (phi[2] if csf == "mole" else voxel.fractions[2])
+    return float(molality * (phi @ voxel.water) / (tissue * metabolite_relaxation(voxel, rule, alpha)))
+
+
+def water_scaled_factor(voxel: Compartments, molarity: float, rule: str, alpha: float = 1.0) -> float:
+    r"""Return what multiplies :math:`S_m/S_w` to give mmol per litre of the whole voxel, CSF included.
+
+    Notes
+    -----
+    :math:`\frac{S_m}{S_w}\, M_{H_2O}\, \frac{\sum f_t d_t R_t}{R_m}`: the common part of the molar value, the
+    CSF-only and the alpha correction. :math:`M` is the molarity of pure water, mmol/L.
+    """
+    moles = voxel.fractions * voxel.content
+    return float(molarity * (moles @ voxel.water) / metabolite_relaxation(voxel, rule, alpha))
+
+
+def molar_factor(voxel: Compartments, molarity: float, rule: str, alpha: float = 1.0) -> float:
+    r"""Return what multiplies :math:`S_m/S_w` to give mmol per litre of tissue, CSF taken out."""
+    return water_scaled_factor(voxel, molarity, rule, alpha) / float(1.0 - voxel.fractions[2])
+
+
+def alpha_factor(
+    voxel: Compartments, molarity: float, rule: str, alpha: float, means: FloatArray | None = None
+) -> float:
+    r"""Return what multiplies :math:`S_m/S_w` in the alpha correction (Harris 2015, doi:10.1002/jmri.24903).
+
+    Parameters
+    ----------
+    alpha
+        White-to-grey concentration ratio.
+    means
+        Fixed group means of :math:`f_G` and :math:`f_W`, shape (2,), for the group-normalised form; ``None`` gives the
+        concentration of grey matter.
+
+    Notes
+    -----
+    :math:`c_\alpha = c_{voxel}/(f_G + \alpha f_W)`, group-normalised
+    :math:`c_\alpha\,(\mu_G + \alpha\mu_W)/(\mu_G + \mu_W)`.
+    """
+    grey_like = voxel.fractions[0] + alpha * voxel.fractions[1]
+    normal = 1.0 if means is None else float((means[0] + alpha * means[1]) / means.sum())
+    return water_scaled_factor(voxel, molarity, rule, alpha) * normal / float(grey_like)

@@ -1,0 +1,146 @@
+"""From constants, fractions and timing to the factors of a signal ratio, with their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrs_pipeline.anatomy import TissueFractions
+from mrs_pipeline.quantify.constants import COMPARTMENTS, Constant, Constants
+from mrs_pipeline.quantify.equations import Compartments, molal_factor, molar_factor
+from mrs_pipeline.quantify.relaxation import ScanTiming, relaxation_factor
+from mrs_pipeline.spectrum import FloatArray
+
+UNITS = ("molal", "molar", "iu")
+SOURCES = ("tissue", "constants")
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What multiplies the ratio of signals per molecule to give a concentration.
+
+    Parameters
+    ----------
+    value
+        mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`.
+    gradient_tissue
+        Relative change of the factor per unit of each fraction, shape (3,).
+    relative_sd_tissue, relative_sd_constants
+        Contributions to the relative standard deviation.
+    """
+
+    value: float
+    relative_sd_tissue: float
+    relative_sd_constants: float
+
+    @property
+    def relative_sd(self) -> float:
+        """Relative standard deviation of the factor."""
+        return float(np.hypot(self.relative_sd_tissue, self.relative_sd_constants))
+
+
+def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str) -> dict[str, Constant]:
+    """Return every number the factor of a metabolite depends on, under one flat key each."""
+    numbers = {f"water_{key}": constant for key, constant in constants.water.items()}
+    numbers |= {f"metabolite_{key}": constant for key, constant in constants.metabolite(metabolite).items()}
+    if tissue is not None:
+        for name, value in zip(COMPARTMENTS, (tissue.gm, tissue.wm, tissue.csf), strict=True):
+            numbers[f"fraction_{name}"] = Constant(value, 0.0, tissue.source)
+    return numbers
+
+
+def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conventions: Mapping[str, str]) -> float:
+    """Evaluate a factor from plain numbers; the function that is differentiated and sampled.
+
+    Parameters
+    ----------
+    unit
+        ``"molal"``, ``"molar"`` or ``"iu"``.
+    numbers
+        Values by the keys of :func:`inputs`.
+    """
+    if unit == "iu" and conventions["iu"] == "attenuation":
+        return numbers["water_concentration"] * numbers["water_attenuation"]
+    if unit == "iu" and conventions["iu"] == "single-compartment":
+        return _single_compartment(numbers, timing)
+    voxel = _voxel(numbers, timing, assumed=unit == "iu")
+    rule = conventions["metabolite_relaxation"]
+    if unit == "molal":
+        return molal_factor(voxel, numbers["water_molality"], conventions["csf"], rule)
+    return molar_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule)
+
+
+def _single_compartment(numbers: Mapping[str, float], timing: ScanTiming) -> float:
+    """Institutional units from one mean water compartment."""
+    water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
+    t1 = (numbers["metabolite_t1_gm"] + numbers["metabolite_t1_wm"]) / 2
+    t2 = (numbers["metabolite_t2_gm"] + numbers["metabolite_t2_wm"]) / 2
+    return numbers["water_concentration"] * water / relaxation_factor(timing.metabolite, t1, t2)
+
+
+def _water_factor(timing: ScanTiming, t1: float, t2: float) -> float:
+    return 1.0 if timing.water is None else relaxation_factor(timing.water, t1, t2)
+
+
+def _voxel(numbers: Mapping[str, float], timing: ScanTiming, *, assumed: bool) -> Compartments:
+    """Collect what the equations need; with ``assumed`` the preset's fractions without tissue data."""
+    if assumed:
+        grey, white = numbers["water_assumed_gm"], numbers["water_assumed_wm"]
+        fractions = np.array([grey, white, 0.0]) / (grey + white)
+    else:
+        fractions = np.array([numbers[f"fraction_{name}"] for name in COMPARTMENTS])
+    water = [_water_factor(timing, numbers[f"water_t1_{c}"], numbers[f"water_t2_{c}"]) for c in COMPARTMENTS]
+    metabolite = [
+        relaxation_factor(timing.metabolite, numbers[f"metabolite_t1_{c}"], numbers[f"metabolite_t2_{c}"])
+        for c in COMPARTMENTS[:2]
+    ]
+    content = np.array([numbers[f"water_content_{c}"] for c in COMPARTMENTS])
+    return Compartments(fractions, content, np.array(water), np.array(metabolite))
+
+
+def factor(
+    unit: str, constants: Constants, tissue: TissueFractions | None, timing: ScanTiming, metabolite: str
+) -> Factor:
+    r"""Return the factor of a unit and metabolite with its uncertainty by the delta method.
+
+    Notes
+    -----
+    :math:`\mathrm{var}\,F = g^T \Sigma_f g + \sum_k (\partial F/\partial\theta_k)^2\sigma_k^2` with central
+    differences; the covariance of the fractions follows from their standard deviations and their sum of one.
+    """
+    given = inputs(constants, tissue, metabolite)
+    values = {key: constant.value for key, constant in given.items()}
+    value = evaluate(unit, values, timing, constants.conventions)
+
+    def slope(key: str) -> float:
+        step = 1e-4 * max(abs(values[key]), 1e-2)
+        up = evaluate(unit, {**values, key: values[key] + step}, timing, constants.conventions)
+        down = evaluate(unit, {**values, key: values[key] - step}, timing, constants.conventions)
+        return (up - down) / (2 * step) / value
+
+    variance = sum((slope(key) * constant.sd) ** 2 for key, constant in given.items() if constant.sd > 0)
+    tissue_variance = 0.0
+    if tissue is not None and unit != "iu":
+        gradient = np.array([slope(f"fraction_{name}") for name in COMPARTMENTS])
+        tissue_variance = float(gradient @ fraction_covariance(tissue.sd) @ gradient)
+    return Factor(value, float(np.sqrt(max(tissue_variance, 0.0))), float(np.sqrt(variance)))
+
+
+def fraction_covariance(sd: tuple[float, float, float]) -> FloatArray:
+    r"""Return the covariance of three fractions that sum to one, shape (3, 3).
+
+    Notes
+    -----
+    Errors sum to zero, so :math:`2\,\mathrm{cov}_{ab} = \sigma_c^2-\sigma_a^2-\sigma_b^2`. Where the three standard
+    deviations cannot belong to such errors (one larger than the sum of the others), the largest is cut to that sum.
+    """
+    s = np.array(sd, dtype=float)
+    order = np.argsort(s)
+    s[order[2]] = min(s[order[2]], s[order[0]] + s[order[1]])
+    variance = s**2
+    cov = np.diag(variance)
+    for a, b, c in ((0, 1, 2), (0, 2, 1), (1, 2, 0)):
+        cov[a, b] = cov[b, a] = (variance[c] - variance[a] - variance[b]) / 2
+    return cov
