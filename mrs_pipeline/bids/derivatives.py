@@ -1,0 +1,90 @@
+"""Names of derivatives, as data (docs/outputs.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from mrs_pipeline.bids.index import Scan
+from mrs_pipeline.bids.names import Entities, build_name
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Name of one kind of derivative: folder below the visit (empty: top of the dataset), extra entities, suffix,
+    extension.
+
+    ``visit_only`` drops every entity but participant and session, for what all scans of a visit share.
+    """
+
+    folder: str
+    suffix: str
+    extension: str
+    desc: str | None = None
+    space: str | None = None
+    label: str | None = None
+    visit_only: bool = False
+
+
+DERIVATIVES: Mapping[str, Pattern] = MappingProxyType(
+    {
+        "preproc_svs": Pattern("mrs", "svs", ".nii.gz", desc="preproc"),
+        "preproc_mrsref": Pattern("mrs", "mrsref", ".nii.gz", desc="preproc"),
+        "fit": Pattern("mrs", "mrs", ".json", desc="fit"),
+        "fit_svs": Pattern("mrs", "svs", ".nii.gz", desc="fit"),
+        "concentrations": Pattern("mrs", "mrs", ".tsv", desc="concentrations"),
+        "concentrations_dictionary": Pattern("mrs", "mrs", ".json", desc="concentrations"),
+        "qc": Pattern("mrs", "mrs", ".json", desc="qc"),
+        "status": Pattern("mrs", "mrs", ".json", desc="status"),
+        "timing": Pattern("mrs", "mrs", ".json", desc="timing"),
+        "voxel_mask": Pattern("anat", "mask", ".nii.gz", desc="voxel", space="T1w"),
+        "probseg_gm": Pattern("anat", "probseg", ".nii.gz", label="GM", visit_only=True),
+        "probseg_wm": Pattern("anat", "probseg", ".nii.gz", label="WM", visit_only=True),
+        "probseg_csf": Pattern("anat", "probseg", ".nii.gz", label="CSF", visit_only=True),
+        "brain_mask": Pattern("anat", "mask", ".nii.gz", desc="brain", visit_only=True),
+        "report": Pattern("", "report", ".html"),
+    }
+)
+"""Kinds of derivative of one scan."""
+
+GROUP_FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "concentrations": "group/concentrations.tsv",
+        "qc": "group/qc.tsv",
+        "flow": "group/flow.tsv",
+        "analysis_set": "group/analysis-set.json",
+        "ratings": "group/ratings.tsv",
+        "report": "group/group.html",
+        "effects": "group/unblinded/effects.tsv",
+        "responders": "group/unblinded/responders.tsv",
+        "correlations": "group/unblinded/correlations.tsv",
+        "trial_report": "group/unblinded/trial-report.html",
+    }
+)
+"""Group-level files, relative to the derivatives."""
+
+
+def derivative_path(scan: Scan | Entities, kind: str) -> PurePosixPath:
+    """Return the path of a derivative relative to the derivatives folder.
+
+    Parameters
+    ----------
+    scan
+        A scan, or its entities.
+    kind
+        A key of :data:`DERIVATIVES`.
+    """
+    pattern = DERIVATIVES[kind]
+    entities = scan.entities if isinstance(scan, Scan) else scan
+    if pattern.visit_only:
+        entities = Entities(sub=entities.sub, ses=entities.ses)
+    named = entities.with_(
+        space=pattern.space, label=pattern.label, desc=pattern.desc, suffix=pattern.suffix, extension=pattern.extension
+    )
+    folder = PurePosixPath()
+    if pattern.folder:
+        visit = [f"sub-{entities.sub}", *([f"ses-{entities.ses}"] if entities.ses else []), pattern.folder]
+        folder = PurePosixPath(*visit)
+    return folder / build_name(named)
