@@ -37,7 +37,7 @@ def bids_uri(path: Path, root: Path) -> str:
 
 
 def resolve_uri(uri: str, root: Path, subject_dir: Path) -> Path | None:
-    """Return the file a BIDS URI or a path relative to dataset or participant means, or ``None`` when it is not there."""
+    """Return the file that a BIDS URI, or a path relative to dataset or participant, means; ``None`` if not there."""
     if uri.startswith("bids:"):
         dataset, _, relative = uri.removeprefix("bids:").partition(":")
         options = [root / relative] if not dataset else []
@@ -108,8 +108,11 @@ def link_anatomical(
     return ranked[0].path, tuple(warnings)
 
 
-def _from_sidecar(value: Any, root: Path, subject_dir: Path) -> tuple[list[Candidate], list[str]]:  # noqa: ANN401 
-any JSON
+def _from_sidecar(
+    value: Any,  # noqa: ANN401  any JSON
+    root: Path,
+    subject_dir: Path,
+) -> tuple[list[Candidate], list[str]]:
     """Files named by ``ReferenceSignal`` that exist, and warnings about those that do not."""
     found: list[Candidate] = []
     warnings: list[str] = []

@@ -15,8 +15,7 @@ _SUFFIX = re.compile(r"[a-zA-Z0-9]+")
 
 @dataclass(frozen=True)
 class Entities:
-    """The entities of one BIDS file name, in the order the specification writes them (schema 1.10), its suffix and
-    extension.
+    """The entities of one BIDS file name in the order of the specification (schema 1.10), its suffix and extension.
 
     Every label is text without its key (``sub="01"``); absent entities are ``None``.
     """

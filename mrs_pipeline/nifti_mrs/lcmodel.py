@@ -108,8 +108,8 @@ def read_lcmodel_raw(
     Notes
     -----
     RAW data have the sense of NIfTI-MRS on disk: NAA, below water, lies at positive frequency under numpy's FFT
-    (measured on LCModel's own test data). They are therefore conjugated once. ``BRUKER = T`` marks data of the opposite sense, which
-    LCModel conjugates on reading; these are taken as they stand.
+    (measured on LCModel's own test data). They are therefore conjugated once. ``BRUKER = T`` marks data of the opposite
+    sense, which LCModel conjugates on reading; these are taken as they stand.
     """
     path = Path(path)
     text = _text(path)
