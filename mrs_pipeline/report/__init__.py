@@ -1,6 +1,7 @@
 """Room: report. Self-contained HTML pages of scans and groups; matplotlib and jinja2 load when a page is made."""
 
 from mrs_pipeline.report.scan import scan_page, write_scan_report
+from mrs_pipeline.report.scan_evidence import pairs_from_evidence, transients_from_evidence
 from mrs_pipeline.report.scan_model import (
     ErrorView,
     FiredRule,
@@ -35,6 +36,8 @@ __all__ = [
     "VerdictView",
     "VisitView",
     "VoxelView",
+    "pairs_from_evidence",
     "scan_page",
+    "transients_from_evidence",
     "write_scan_report",
 ]

@@ -130,7 +130,7 @@ def format_value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return format_number(value, 4)
+        return f"{value:.6g}"
     if isinstance(value, dict):
         return "; ".join(f"{key}: {format_value(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):

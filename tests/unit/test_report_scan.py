@@ -1,0 +1,227 @@
+"""The scan report: what stands in it, that it is self-contained, and that its bytes are reproducible."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrs_pipeline.report import (
+    StepPair,
+    TransientsView,
+    pairs_from_evidence,
+    scan_page,
+    transients_from_evidence,
+    write_scan_report,
+)
+from mrs_pipeline.report import scan as scan_module
+
+_spec = importlib.util.spec_from_file_location(
+    "report_examples", Path(__file__).parents[1] / "browser" / "report_examples.py"
+)
+examples = importlib.util.module_from_spec(_spec)
+sys.modules["report_examples"] = examples
+_spec.loader.exec_module(examples)
+
+
+@pytest.fixture(scope="module")
+def good():
+    return scan_page(examples.good_report())
+
+
+@pytest.fixture(scope="module")
+def failed():
+    return scan_page(examples.failed_report())
+
+
+def text_of(page):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_bytes_do_not_depend_on_the_run(tmp_path):
+    first = write_scan_report(examples.good_report(), tmp_path / "a" / "one.html").read_bytes()
+    second = write_scan_report(examples.good_report(), tmp_path / "two.html").read_bytes()
+    assert first == second
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "two.html"]
+
+
+def test_page_refers_to_nothing_outside_itself(good):
+    without_names = good.replace("http://www.w3.org/2000/svg", "").replace("http://www.w3.org/1999/xlink", "")
+    assert "http" not in without_names
+    assert not re.search(r"<link|@import|src=", without_names)
+    assert set(re.findall(r'(?:xlink:)?href="(.)', without_names)) <= {"#", "d"}
+
+
+def test_page_carries_no_date_and_is_small(good):
+    assert not re.search(r"20\d\d-\d\d-\d\d", good)
+    assert len(good) < 300_000
+
+
+def test_every_identifier_is_unique_and_every_reference_resolves(good):
+    ids = re.findall(r'\sid="([^"]+)"', good)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', good)) <= set(ids)
+
+
+def test_no_figure_styles_the_page(good):
+    assert good.count("<style") == 1
+
+
+def test_first_screen_has_verdict_numbers_and_placement(good):
+    words = text_of(good.split("<details")[0])
+    assert "pass sub-01_ses-baseline_acq-press_voi-acc" in words
+    assert "Matches the protocol in the 1 of 2 points the data state." in words
+    assert "Not checked, because the value is missing: water_suppression." in words
+    assert "SNR 43.7 at least 20" in words
+    assert "linewidth 5.60 Hz at most 10" in words
+    assert "Glu 1.21 ± 0.040 10.0 ± 0.40 3 %" in words
+    assert "GM 52.0 %, WM 36.0 %, CSF 12.0 %, each ± 2.0 %; source: segmented T1w." in words
+    assert "30 of 32 transients kept" in words
+    assert "voxel overlap (Dice) 0.870" in words
+    assert "The participant's left is on the left." in words.replace("&#39;", "'")
+
+
+def test_a_unit_without_numbers_has_no_column(good):
+    assert "mmol/L" not in good
+    assert "mmol/kg" in good
+
+
+def test_missing_numbers_are_said_with_their_reason(good):
+    assert "no water density" in good
+
+
+def test_doubtful_rows_are_marked(good):
+    assert re.search(r'<tr class="doubtful"><th>Gln</th>', good)
+    assert not re.search(r'<tr class="doubtful"><th>Glu</th>', good)
+
+
+def test_bad_scan_says_the_rule_value_and_limit():
+    words = text_of(scan_page(examples.bad_report()))
+    assert "the lines are too broad to separate Glu from Gln (linewidth 14.2, limit 10.0)" in words
+    assert "echo time is 0.035 s, planned 0.03 s." in words
+    assert "no T1w: tissue fractions come from the table" in words
+    assert "Fit: phase at its limit" in words
+    assert "The fit itself is marked doubtful." in words
+
+
+def test_failed_scan_says_what_is_wrong_and_what_to_do(failed):
+    words = text_of(failed)
+    assert words.count("failed sub-02_ses-baseline_voi-acc") == 1
+    assert "the spectrum looks mirrored about water" in words
+    assert "What to do: convert it again with --conjugate." in words
+    assert "<svg" not in failed
+
+
+def test_text_from_files_is_escaped(failed):
+    assert "<b>bold</b>" not in failed
+    assert "&lt;b&gt;bold&lt;/b&gt;" in failed
+
+
+@pytest.mark.parametrize(
+    "without",
+    ["verdict", "fit", "voxel", "transients", "tissue"],
+)
+def test_page_stands_without_any_one_part(without):
+    assert "</html>" in scan_page(examples.good_report(**{without: None}))
+
+
+@pytest.mark.parametrize("without", ["concentrations", "metrics", "steps", "pairs", "protocol", "visits", "methods"])
+def test_page_stands_without_any_one_list(without):
+    assert "</html>" in scan_page(examples.good_report(**{without: ()}))
+
+
+def test_sections_are_shown_only_with_content(good, failed):
+    assert re.findall(r'<details id="(\w+)"', good) == [
+        section.anchor for section in scan_module.SECTIONS if section.anchor != "errors"
+    ]
+    assert re.findall(r'<details id="(\w+)"', failed) == ["errors"]
+
+
+def test_share_outside_the_noise_band_is_counted_and_printed():
+    ppm = np.linspace(0.5, 4.2, 100)
+    residual = np.zeros(100, dtype=complex)
+    residual[:25] = 3.0
+    residual[25:50] = 1.9 + 50j
+    fit = examples.fit_view(
+        ppm=ppm,
+        data=residual + 1,
+        model=np.ones(100),
+        baseline=np.zeros(100),
+        residual=residual,
+        components={},
+        noise_sd=1.0,
+    )
+    assert "25 % of points lie outside" in scan_page(examples.good_report(fit=fit))
+
+
+def test_unknown_noise_leaves_the_band_out():
+    page = scan_page(examples.good_report(fit=examples.fit_view(noise_sd=None)))
+    assert "points lie outside" not in page
+    assert "(of peak)" in page
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"amplitude": 8.0, "crlb": 0.4}, 0.05),
+        ({"amplitude": 0.0, "crlb": 0.4}, None),
+        ({"amplitude": "n/a", "crlb": 0.4}, None),
+        ({"amplitude": 8.0}, None),
+        ({"amplitude": 8.0, "crlb": float("nan")}, None),
+    ],
+)
+def test_relative_crlb(row, expected):
+    assert scan_module.relative_crlb(row) == expected
+
+
+def test_primary_rows_follow_the_order_asked_for():
+    rows = [{"metabolite": "Glu"}, {"metabolite": "tCr"}, {"metabolite": "tNAA"}]
+    assert [row["metabolite"] for row in scan_module.primary_rows(rows, ("tNAA", "GABA", "Glu"))] == ["tNAA", "Glu"]
+
+
+def test_metric_whose_rule_spoke_comes_to_the_first_screen():
+    report = examples.good_report()
+    spoke = replace(report.metrics[2], status="warn")
+    assert scan_module.key_metrics((*report.metrics[:2], spoke))[-1] is spoke
+    assert len(scan_module.key_metrics(report.metrics)) == 2
+
+
+def test_evidence_becomes_pairs_in_step_order_and_windows():
+    ppm = np.linspace(-5, 14, 1901)
+    spectrum = np.exp(-((ppm - 2.0) ** 2)) * (1 + 1j)
+    evidence = {
+        "ppm": ppm,
+        "phase.before": 2 * spectrum,
+        "phase.after": spectrum,
+        "water_removal.before": np.stack([spectrum, 3 * spectrum]),
+        "water_removal.after": spectrum,
+        "transients.before": np.zeros((2, 1901)),
+        "lonely.before": spectrum,
+    }
+    water, phase = pairs_from_evidence(evidence, ("water_removal", "absent", "phase"))
+    assert isinstance(water, StepPair)
+    assert (water.step, phase.step) == ("water removal", "phase")
+    assert water.ppm.max() == pytest.approx(5.2, abs=0.011)
+    assert phase.ppm.max() == pytest.approx(4.2, abs=0.011)
+    np.testing.assert_allclose(water.before, 2 * water.after)
+    np.testing.assert_allclose(phase.before, 2 * np.exp(-((phase.ppm - 2.0) ** 2)))
+    assert pairs_from_evidence({}) == ()
+
+
+def test_evidence_becomes_transients_with_gaps_where_dropped():
+    ppm = np.linspace(-1, 5, 601) + 1e-4
+    rows = np.arange(3)[:, None] + np.zeros(601)
+    view = transients_from_evidence(
+        {"transients.ppm": ppm, "transients.before": rows}, [True, False, True], [1.0, None, -1.0], [None, None, None]
+    )
+    assert isinstance(view, TransientsView)
+    np.testing.assert_array_equal(view.drift_hz, [1.0, np.nan, -1.0])
+    assert view.drift_deg is None
+    assert view.before.shape == (3, 400)
+    assert view.after is None
+    assert transients_from_evidence({}, [True], [0.0], [0.0]) is None
