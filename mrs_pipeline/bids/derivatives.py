@@ -15,7 +15,8 @@ from mrs_pipeline.bids.names import Entities, build_name
 class Pattern:
     """Name of one kind of derivative.
 
-    ``folder`` is below the visit (empty: top of the dataset); entities given here are added to the scan's. ``visit_only`` drops every entity but participant and session, for what all scans of a visit share.
+    ``folder`` is below the visit (empty: top of the dataset); the entities given here are added to the scan's.
+    ``visit_only`` drops every entity but participant and session, for what all scans of a visit share.
     """
 
     folder: str

@@ -122,7 +122,7 @@ def read_lcmodel_raw(
             path=path,
         )
     scale = _real(fields.get("TRAMP", "1"), "TRAMP", path) / _real(fields.get("VOLUME", "1"), "VOLUME", path)
-    on_disk: ComplexArray = (numbers[0::2] + 1j * numbers[1::2]) * scale
+    on_disk: ComplexArray = np.asarray((numbers[0::2] + 1j * numbers[1::2]) * scale, dtype=np.complex128)
     inside = on_disk if _is_true(fields.get("BRUKER")) else on_disk.conj()
     return Spectrum(
         fid=inside,
