@@ -1,0 +1,65 @@
+"""Metabolite names: one canonical spelling, and where each molecule's uncoupled line stands."""
+
+from __future__ import annotations
+
+DEFAULT_METABOLITES: tuple[str, ...] = (
+    "Ala", "Asc", "Asp", "Cr", "GABA", "Glc", "Gln", "Glu", "Gly", "GPC",
+    "GSH", "Ins", "Lac", "NAA", "NAAG", "PCh", "PCr", "PE", "sIns", "Tau",
+)  # fmt: skip
+"""Metabolites of a short-echo 1H spectrum of the brain, simulated unless others are asked for."""
+
+_VARIANTS: dict[str, tuple[str, ...]] = {
+    "Ace": ("acetate",),
+    "Ala": ("alanine",),
+    "Asc": ("ascorbate", "ascorbicacid", "vitc"),
+    "Asp": ("aspartate",),
+    "bHB": ("bhb", "bhydb", "betahb", "bohb", "3hb"),
+    "Cho": ("choline",),
+    "Cr": ("creatine", "cre"),
+    "CrCH2": ("-crch2", "crch2", "mcrch2"),
+    "EtOH": ("ethanol", "eth"),
+    "GABA": (),
+    "Glc": ("glucose", "glu-cose", "bglc"),
+    "Gln": ("glutamine",),
+    "Glu": ("glutamate",),
+    "Gly": ("glycine",),
+    "GPC": ("glycerophosphocholine", "glycerophosphorylcholine"),
+    "GSH": ("glutathione", "gsh_v2"),
+    "H2O": ("water", "h2o"),
+    "Ins": ("mi", "mins", "m-ins", "myo-ins", "myoins", "inositol", "myo-inositol", "myoinositol", "ino"),
+    "Lac": ("lactate",),
+    "MM": ("mac", "macro", "mmexp", "mm_cmr", "macromolecules"),
+    "NAA": ("nacetylaspartate",),
+    "NAAG": (),
+    "PCh": ("pcho", "phosphocholine", "phosphorylcholine"),
+    "PCr": ("phosphocreatine",),
+    "PE": ("peth", "pea", "phosphoethanolamine", "phosphorylethanolamine"),
+    "Ser": ("serine",),
+    "sIns": ("scyllo", "si", "sin", "s-ins", "scylloins", "scyllo-inositol", "scylloinositol", "scyllo-ins", "sino"),
+    "Tau": ("taurine",),
+    "Thr": ("threonine",),
+}
+
+_CANONICAL: dict[str, str] = {
+    variant.lower(): name for name, variants in _VARIANTS.items() for variant in (name, *variants)
+}
+
+SINGLETS: dict[str, tuple[float, int]] = {
+    "Cr": (3.027, 3),
+    "PCr": (3.029, 3),
+    "NAA": (2.008, 3),
+    "NAAG": (2.042, 3),
+    "GPC": (3.212, 9),
+    "PCh": (3.208, 9),
+    "Cho": (3.185, 9),
+    "sIns": (3.340, 6),
+    "Gly": (3.548, 2),
+    "Ace": (1.904, 3),
+}
+"""Chemical shift (ppm) and number of protons of each molecule's strongest uncoupled line (Govindaraju 2000)."""
+
+
+def canonical_name(name: str) -> str:
+    """Return the package's spelling of a metabolite name; unknown names come back stripped but unchanged."""
+    stripped = name.strip()
+    return _CANONICAL.get(stripped.lower(), stripped)
