@@ -1,1 +1,61 @@
-"""Room: synthetic."""
+"""Room: synthetic. Spectra, heads and whole trials with planted truth, written as scanner files.
+
+Imports neither ``fit`` nor ``quantify`` nor ``preprocess``: signal is summed from moles per compartment by its own code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mrs_pipeline.synthetic.constants import Constants, Relaxation, WaterConstants, typical_concentrations
+from mrs_pipeline.synthetic.settings import (
+    REGIONS,
+    Acquisition,
+    Artefacts,
+    HeadSettings,
+    Macromolecules,
+    Region,
+    SpectrumSettings,
+    TrialSettings,
+    no_artefacts,
+)
+from mrs_pipeline.synthetic.signal import TissueMix
+from mrs_pipeline.synthetic.spectra import SpectrumTruth, SyntheticScan, simulate_spectrum
+
+if TYPE_CHECKING:
+    from mrs_pipeline.synthetic.write import ScanTruth, TrialTruth, write_trial
+
+_LAZY = {name: "mrs_pipeline.synthetic.write" for name in ("ScanTruth", "TrialTruth", "write_trial")}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module holds
+    """Load the writers of whole trials only when they are asked for."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "REGIONS",
+    "Acquisition",
+    "Artefacts",
+    "Constants",
+    "HeadSettings",
+    "Macromolecules",
+    "Region",
+    "Relaxation",
+    "ScanTruth",
+    "SpectrumSettings",
+    "SpectrumTruth",
+    "SyntheticScan",
+    "TissueMix",
+    "TrialSettings",
+    "TrialTruth",
+    "WaterConstants",
+    "no_artefacts",
+    "simulate_spectrum",
+    "typical_concentrations",
+    "write_trial",
+]

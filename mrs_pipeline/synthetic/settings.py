@@ -1,0 +1,335 @@
+"""Every knob of the generator, as frozen dataclasses with a unit and a meaning.
+
+Ranges are ``(low, high)`` and drawn uniformly. Nothing is hidden: what was drawn is written to the truth tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mrs_pipeline.synthetic.constants import Constants, typical_between_cv, typical_concentrations
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """How the spectrum and its water reference are acquired.
+
+    Parameters
+    ----------
+    sequence
+        Sequence name as the basis simulation knows it.
+    te1, te2
+        Echo periods in seconds; the echo time is their sum.
+    repetition_time
+        Seconds between excitations of the metabolite scan.
+    water_echo_time, water_repetition_time
+        Of the water scan, in seconds; ``None``: as the metabolite scan.
+    n_points
+        Points of the FID.
+    dwell
+        Seconds between points.
+    carrier_mhz
+        Transmitter frequency in MHz.
+    reference_ppm
+        Chemical shift at the carrier in ppm.
+    averages, water_averages
+        Transients behind the averaged FIDs.
+    """
+
+    sequence: str = "press"
+    te1: float = 0.011
+    te2: float = 0.019
+    repetition_time: float = 2.0
+    water_echo_time: float | None = None
+    water_repetition_time: float | None = None
+    n_points: int = 2048
+    dwell: float = 0.0005
+    carrier_mhz: float = 127.75
+    reference_ppm: float = 4.65
+    averages: int = 64
+    water_averages: int = 8
+
+    @property
+    def echo_time(self) -> float:
+        """Echo time in seconds."""
+        return round(self.te1 + self.te2, 9)
+
+    @property
+    def water_te(self) -> float:
+        """Echo time of the water scan in seconds."""
+        return self.echo_time if self.water_echo_time is None else self.water_echo_time
+
+    @property
+    def water_tr(self) -> float:
+        """Repetition time of the water scan in seconds."""
+        return self.repetition_time if self.water_repetition_time is None else self.water_repetition_time
+
+
+@dataclass(frozen=True)
+class Macromolecules:
+    """Broad signals under the metabolites.
+
+    Parameters
+    ----------
+    molal
+        Size: mmol per kg tissue water of a molecule whose 0.9 ppm peak has three protons, as seen at this TE and TR.
+        0 leaves them out.
+    person_cv
+        Between-person coefficient of variation of the whole pattern.
+    component_cv
+        Between-person coefficient of variation of each peak on its own.
+    shift_sd_ppm
+        Between-person SD of each peak's position.
+    width_cv
+        Between-person coefficient of variation of each peak's width.
+    file
+        NIfTI-MRS file of a measured macromolecule spectrum to use instead of the peak table.
+    """
+
+    molal: float = 7.0
+    person_cv: float = 0.10
+    component_cv: float = 0.10
+    shift_sd_ppm: float = 0.005
+    width_cv: float = 0.05
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """What scanners and people add to the ideal signal; zeros switch an effect off.
+
+    Parameters
+    ----------
+    gauss_fwhm_hz
+        Gaussian width of the B0 distribution over the voxel, in Hz; T2 decay comes on top.
+    snr
+        Height of the NAA singlet over the SD of the real noise in the averaged metabolite spectrum.
+    frequency_offset_sd_hz, phase_sd_deg
+        SD of the metabolite scan's frequency and zero-order phase.
+    water_offset_sd_hz, water_phase_sd_deg
+        SD of the water scan's frequency and of its phase relative to the metabolite scan.
+    delay_s
+        Range of the acquisition delay after the echo top (first-order phase), in seconds.
+    residual_water
+        Share of the water signal left by the suppression.
+    eddy_deg, eddy_tau_s
+        Initial phase and decay time of the eddy-current phase, the same in both scans.
+    lipid_protons
+        Subcutaneous lipid in mmol of CH2 protons per litre of box, with its own phase and frequency.
+    spurious_echo
+        Height of a gradient-recalled echo of unsuppressed water late in the FID, relative to the NAA amplitude.
+    baseline_roll
+        Height of a rolling baseline relative to the NAA peak height.
+    """
+
+    gauss_fwhm_hz: Range = (3.5, 6.5)
+    snr: Range = (70.0, 110.0)
+    frequency_offset_sd_hz: float = 2.0
+    phase_sd_deg: float = 15.0
+    water_offset_sd_hz: float = 0.5
+    water_phase_sd_deg: float = 2.0
+    delay_s: Range = (0.0, 0.0)
+    residual_water: Range = (0.002, 0.01)
+    eddy_deg: Range = (0.0, 20.0)
+    eddy_tau_s: Range = (0.01, 0.06)
+    lipid_protons: Range = (0.0, 0.0)
+    spurious_echo: Range = (0.0, 0.0)
+    baseline_roll: Range = (0.0, 0.0)
+
+
+def no_artefacts(gauss_fwhm_hz: float = 5.0, snr: float = 1e6) -> Artefacts:
+    """Return settings of a spectrum with nothing but a Gaussian B0 distribution and noise."""
+    width, height = (gauss_fwhm_hz, gauss_fwhm_hz), (snr, snr)
+    return Artefacts(width, height, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class SpectrumSettings:
+    """One spectrum with its water reference.
+
+    Parameters
+    ----------
+    acquisition
+        Timing and sampling.
+    concentrations
+        mmol per kg tissue water by basis name.
+    tissue
+        Volume fractions (GM, WM, CSF) of the voxel.
+    constants
+        Water content and relaxation.
+    macromolecules, artefacts
+        The rest of the signal.
+    gain
+        Scanner units per mmol of protons and litre of voxel.
+    basis
+        ``"simulate"``, or a file or folder that ``mrs_pipeline.basis.load_basis`` reads.
+    """
+
+    acquisition: Acquisition = field(default_factory=Acquisition)
+    concentrations: Mapping[str, float] = field(default_factory=typical_concentrations)
+    tissue: tuple[float, float, float] = (0.55, 0.35, 0.10)
+    constants: Constants = field(default_factory=Constants)
+    macromolecules: Macromolecules = field(default_factory=Macromolecules)
+    artefacts: Artefacts = field(default_factory=Artefacts)
+    gain: float = 1e-5
+    basis: str = "simulate"
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where a voxel is prescribed and how steadily.
+
+    Parameters
+    ----------
+    mni
+        Intended centre in MNI152 space (RAS mm).
+    size_mm
+        Edges of the box along its own axes (left-right, posterior-anterior, foot-head before rotation).
+    angles_deg
+        Intended rotation about x, y and z (intrinsic).
+    position_sd_mm, angle_sd_deg
+        Scatter of the prescription between scans, per axis.
+    """
+
+    mni: tuple[float, float, float]
+    size_mm: tuple[float, float, float] = (20.0, 20.0, 20.0)
+    angles_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    position_sd_mm: float = 1.0
+    angle_sd_deg: float = 2.0
+
+
+REGIONS: Mapping[str, Region] = {
+    "acc": Region((0.0, 34.0, 20.0), (20.0, 25.0, 20.0), (25.0, 0.0, 0.0)),
+    "insula": Region((-36.0, 6.0, 2.0), (18.0, 30.0, 20.0), (10.0, 0.0, -12.0)),
+    "thalamus": Region((-13.0, -19.0, 7.0), (18.0, 22.0, 20.0), (0.0, 0.0, 20.0)),
+    "pcc": Region((0.0, -52.0, 28.0), (20.0, 25.0, 20.0), (-20.0, 0.0, 0.0)),
+}
+"""Regions known by name."""
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How heads differ from the MNI152 template.
+
+    Parameters
+    ----------
+    warp_mm
+        Largest displacement of the individual nonlinear warp.
+    warp_scale_mm
+        Smoothness of the warp: distance between its control points.
+    pose_mm, pose_deg
+        SD of the head's position and rotation in the scanner, per visit.
+    intensity
+        T1w intensity of GM, WM and CSF.
+    intensity_cv
+        Person-to-person variation of those.
+    bias_field
+        Largest relative deviation of the smooth receive bias field.
+    noise
+        SD of Rician noise relative to white matter.
+    resolution_mm
+        Voxel size of the T1w image.
+    """
+
+    warp_mm: float = 4.0
+    warp_scale_mm: float = 30.0
+    pose_mm: float = 4.0
+    pose_deg: float = 4.0
+    intensity: tuple[float, float, float] = (600.0, 850.0, 230.0)
+    intensity_cv: float = 0.03
+    bias_field: float = 0.15
+    noise: float = 0.03
+    resolution_mm: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """A whole two-arm (or more) trial.
+
+    Parameters
+    ----------
+    participants, scanned
+        Enrolled, and how many of them are in the scanned sub-study.
+    visits
+        Session labels in order; the first is the baseline.
+    regions
+        voi labels; names of :data:`REGIONS` unless ``region_table`` has them.
+    region_table
+        Definition of further regions by label.
+    arms
+        Arm labels; the first is the reference.
+    effects
+        Relative change caused by every other arm at the last visit, by basis name, ``"Glu"`` in all regions or
+        ``"Glu@acc"`` in one. Visits between have their share in proportion.
+    seed
+        Seed of everything random.
+    vendor
+        Format of the spectroscopy files. One per trial, so that one basis serves.
+    halved_first_point
+        Store the first point halved; ``None``: as the vendor does (Philips SDAT yes, Siemens RDA no).
+    broken_scan
+        Truncate exactly one metabolite file, as an interrupted export does.
+    segmented_t1w
+        How many participants get a T1w at every visit; the others are listed in ``tissue.tsv``.
+    spectrum
+        Physics common to all scans; its concentrations are the population means in grey and white matter.
+    region_factor
+        Concentration relative to ``spectrum`` by ``"name@region"``.
+    between_cv
+        Between-person coefficient of variation by basis name; 0.25 where absent.
+    within_cv
+        Coefficient of variation of one person between visits, for every metabolite.
+    region_correlation
+        Correlation of a person's deviation between regions.
+    head
+        Heads.
+    drop_out
+        Probability that a scanned participant has no visit after the baseline.
+    missed_scan
+        Probability that a single region is not scanned at a visit.
+    placebo_pain_change, arm_pain_change
+        Mean change of pain (0-10) in the reference arm and the further change in the others.
+    ema_days
+        Days of daily pain ratings.
+    """
+
+    participants: int = 48
+    scanned: int = 24
+    visits: tuple[str, ...] = ("baseline", "week12")
+    regions: tuple[str, ...] = ("acc", "insula")
+    region_table: Mapping[str, Region] = field(default_factory=dict)
+    arms: tuple[str, ...] = ("placebo", "ldn")
+    effects: Mapping[str, float] = field(default_factory=lambda: {"Glu": -0.12})
+    seed: int = 1
+    vendor: Literal["philips", "siemens"] = "philips"
+    halved_first_point: bool | None = None
+    broken_scan: bool = True
+    segmented_t1w: int = 1
+    spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
+    region_factor: Mapping[str, float] = field(default_factory=dict)
+    between_cv: Mapping[str, float] = field(default_factory=typical_between_cv)
+    within_cv: float = 0.04
+    region_correlation: float = 0.6
+    head: HeadSettings = field(default_factory=HeadSettings)
+    drop_out: float = 0.0
+    missed_scan: float = 0.0
+    placebo_pain_change: float = -0.9
+    arm_pain_change: float = -0.3
+    ema_days: int = 84
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scanned <= self.participants:
+            raise ValueError(f"scanned ({self.scanned}) must be between 1 and participants ({self.participants})")
+        if len(self.arms) < 1 or len(set(self.arms)) != len(self.arms):
+            raise ValueError(f"arms must be distinct: {self.arms}")
+        unknown = [name for name in self.regions if name not in self.region_table and name not in REGIONS]
+        if unknown:
+            raise ValueError(f"unknown regions {unknown}; known: {sorted(REGIONS)}; define others in region_table")
+
+    def region(self, name: str) -> Region:
+        """Return a region's definition."""
+        return self.region_table.get(name) or REGIONS[name]
