@@ -1,1 +1,23 @@
-"""Room: fit."""
+"""Room of the fit: linear-combination modelling of one spectrum, with honest uncertainty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mrs_pipeline.fit.engine import fit_spectrum
+    from mrs_pipeline.fit.io import read_fit, write_fit
+    from mrs_pipeline.fit.result import COMBINED, FitResult
+
+__all__ = ["COMBINED", "FitResult", "fit_spectrum", "read_fit", "write_fit"]
+
+_HOMES = {"fit_spectrum": "engine", "read_fit": "io", "write_fit": "io", "COMBINED": "result", "FitResult": "result"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  the module protocol
+    """Import the room's parts when they are first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

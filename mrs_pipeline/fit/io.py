@@ -1,0 +1,131 @@
+"""Files of a fit: numbers in ``*_desc-fit_mrs.json``, curves in ``*_desc-fit_svs.nii.gz``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrs_pipeline.errors import InputError
+from mrs_pipeline.fit.result import FitResult
+from mrs_pipeline.nifti_mrs import NiftiMrs, atomic_write, read, write
+from mrs_pipeline.spectrum import ComplexArray, FloatArray
+
+CURVES = ("model", "baseline", "residual")
+VECTORS = ("amplitudes", "crlb", "amplitude_sd", "total_sd")
+MATRICES = ("covariance", "crlb_covariance", "total_covariance", "correlation")
+SCALARS = ("baseline_dimensions", "evaluations", "noise_sd", "snr", "fwhm_hz", "fqn", "status")
+FORMAT = 1
+
+
+def write_fit(fit: FitResult, json_path: str | Path, nifti_path: str | Path, source: NiftiMrs) -> None:
+    """Write a fit as JSON and NIfTI-MRS.
+
+    Parameters
+    ----------
+    fit
+        What to write.
+    json_path, nifti_path
+        Destinations.
+    source
+        The preprocessed acquisition that was fitted: gives dwell, place in the head and header.
+
+    Notes
+    -----
+    The curves lie along ``DIM_USER_0``: model, baseline, residual, then every component that is present; data = model +
+    residual. They are FIDs of twice the length whose spectrum is the curve inside the fitted window and zero outside.
+    """
+    n_fft = 2 * source.spectrum.n_points
+    first = _first_bin(fit, source)
+    shown = [name for name, curve in fit.components.items() if np.any(curve)]
+    curves = np.array([getattr(fit, name) for name in CURVES] + [fit.components[name] for name in shown])
+    fids = _to_fids(curves, first, n_fft).astype(np.complex64)
+    header = dict(source.header) | {
+        "dim_5_info": "model, baseline, residual, components",
+        "dim_5_header": {"curve": {"Value": [*CURVES, *shown], "Description": "what the entry is"}},
+    }
+    spectrum = source.spectrum.with_fid(fids, ("DIM_USER_0",))
+    write(NiftiMrs(spectrum, source.affine, header), nifti_path)
+    table = _to_table(fit) | {"window": {"first_bin": first, "n_fft": n_fft, "components": shown}}
+    atomic_write(json_path, (json.dumps(table, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_fit(json_path: str | Path, nifti_path: str | Path) -> FitResult:
+    """Read back what :func:`write_fit` wrote; curves to single precision.
+
+    Raises
+    ------
+    InputError
+        A file that is missing, broken or not of this format.
+    """
+    path = Path(json_path)
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table["format"] != FORMAT:
+            raise ValueError(f"format {table['format']}, expected {FORMAT}")
+        return _from_table(table, read(nifti_path).spectrum.fid)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise InputError(
+            f"not a readable fit ({type(error).__name__}: {error})", remedy="run the participant level again", path=path
+        ) from error
+
+
+def _first_bin(fit: FitResult, source: NiftiMrs) -> int:
+    """Index of the first window point in the centred, zero-filled spectrum."""
+    spectrum = source.spectrum
+    hertz = (fit.ppm[0] - spectrum.reference_ppm) * spectrum.carrier_mhz
+    return round(hertz * 2 * spectrum.n_points * spectrum.dwell) + spectrum.n_points
+
+
+def _to_fids(curves: ComplexArray, first: int, n_fft: int) -> ComplexArray:
+    full = np.zeros((curves.shape[0], n_fft), dtype=np.complex128)
+    full[:, first : first + curves.shape[1]] = curves
+    return np.asarray(np.fft.ifft(np.fft.ifftshift(full, axes=-1), axis=-1))
+
+
+def _to_table(fit: FitResult) -> dict[str, Any]:
+    table: dict[str, Any] = {"format": FORMAT, "names": list(fit.names)}
+    table |= {name: _plain(getattr(fit, name)) for name in (*SCALARS, *VECTORS, *MATRICES)}
+    table |= {"ppm": _plain(fit.ppm), "nonlinear": fit.nonlinear, "flags": list(fit.flags), "notes": list(fit.notes)}
+    return table | {"metrics": {key: _plain(value) for key, value in fit.metrics.items()}}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  numbers, text, arrays
+    """Turn arrays and non-finite numbers into what JSON holds; not finite becomes null."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _array(value: Any) -> FloatArray:  # noqa: ANN401  nested lists with null
+    return np.array(value, dtype=float)
+
+
+def _from_table(table: dict[str, Any], fids: ComplexArray) -> FitResult:
+    window, count = table["window"], len(table["ppm"])
+    full = np.fft.fftshift(np.fft.fft(fids, axis=-1), axes=-1)
+    curves = full[:, window["first_bin"] : window["first_bin"] + count]
+    named = dict(zip(window["components"], curves[len(CURVES) :], strict=True))
+    silent = np.zeros(count, dtype=np.complex128)
+    values: dict[str, Any] = {name: table[name] for name in SCALARS}
+    values |= {name: _array(table[name]) for name in (*VECTORS, *MATRICES, "ppm")}
+    values |= dict(zip(CURVES, curves, strict=False))
+    for name in ("snr", "fwhm_hz", "fqn", "noise_sd"):
+        values[name] = float("nan") if values[name] is None else float(values[name])
+    values |= {
+        "names": tuple(table["names"]),
+        "data": curves[0] + curves[2],
+        "components": {name: named.get(name, silent) for name in table["names"]},
+        "nonlinear": table["nonlinear"],
+        "flags": tuple(table["flags"]),
+        "notes": tuple(table["notes"]),
+        "metrics": table["metrics"],
+    }
+    return FitResult(**{item.name: values[item.name] for item in fields(FitResult)})

@@ -1,0 +1,361 @@
+r"""The signal model: forward, derivatives, bounds and start of the nonlinear parameters.
+
+Component ``k`` of group ``g`` at time ``t``:
+
+.. math:: b_k(t)\,\exp\{2\pi i(\delta_g+\delta_k)t - \pi(L_g + l_k)t - c_g t^2 + i\gamma(at)^3/6\}
+
+with shifts :math:`\delta` and Lorentzian widths :math:`L, l` in Hz. For metabolites
+:math:`c = (\pi G)^2/(4\ln2) = a^2/2` with the common Gaussian width ``G``; :math:`\gamma` is the skewness of the distribution of
+resonance frequencies in the voxel, the next term of its cumulant expansion. A peak of nominal
+width ``w`` in a background group has :math:`c = (f^2-1)(\pi w)^2/(4\ln2)`, one relative width ``f`` per group. The spectrum is
+:math:`\exp\{i\phi_0 + 2\pi i\tau(f-f_\mathrm{pivot})\}` times the Fourier transform, zero-filled to twice the length, so that its
+real part carries all the information of the FID with independent noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft as scipy_fft
+
+from mrs_pipeline.fit.components import METABOLITES, Components
+from mrs_pipeline.fit.priors import Priors
+from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
+
+GAUSS = np.pi**2 / (4.0 * np.log(2.0))
+"""Gaussian decay rate of a line of 1 Hz full width at half maximum: exp(-GAUSS (w t)^2)."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One nonlinear parameter: prior mean and SD (residual row), start and bounds, in its own unit."""
+
+    name: str
+    start: float
+    mean: float
+    sd: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Forward model of one spectrum over the fitted window.
+
+    Parameters
+    ----------
+    components
+        What is combined.
+    time
+        Time axis in seconds, shape ``(n_points,)``.
+    bins
+        First and one-past-last index of the window in the centred, zero-filled spectrum.
+    offset_hz
+        Frequency of each window point from the phase pivot, shape ``(n,)``.
+    parameters
+        Nonlinear parameters, length p.
+    """
+
+    components: Components
+    time: FloatArray
+    bins: tuple[int, int]
+    offset_hz: FloatArray
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the nonlinear parameters."""
+        return tuple(parameter.name for parameter in self.parameters)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each parameter."""
+        return {parameter.name: position for position, parameter in enumerate(self.parameters)}
+
+    @cached_property
+    def start(self) -> FloatArray:
+        """Start values, shape ``(p,)``."""
+        return np.array([parameter.start for parameter in self.parameters])
+
+    @cached_property
+    def mean(self) -> FloatArray:
+        """Prior means, shape ``(p,)``."""
+        return np.array([parameter.mean for parameter in self.parameters])
+
+    @cached_property
+    def sd(self) -> FloatArray:
+        """Prior standard deviations, shape ``(p,)``."""
+        return np.array([parameter.sd for parameter in self.parameters])
+
+    @cached_property
+    def _own_shift(self) -> npt.NDArray[np.int_]:
+        return np.array([self.index[f"shift_{token(name)}"] for name in self.components.names])
+
+    @cached_property
+    def _own_width(self) -> npt.NDArray[np.int_]:
+        return np.array([self.index.get(f"width_{token(name)}", -1) for name in self.components.names])
+
+    def to_window(self, fids: npt.NDArray[Any]) -> ComplexArray:
+        """Zero-filled spectrum over the window, shape ``(..., n)``."""
+        n_fft = 2 * self.time.size
+        low, high = self.bins
+        spectrum = scipy_fft.fft(fids, n=n_fft, axis=-1)
+        wanted = np.arange(low, high) - n_fft // 2
+        return np.asarray(spectrum[..., wanted % n_fft])
+
+    def from_window(self, window: ComplexArray) -> ComplexArray:
+        """Adjoint of :meth:`to_window` without conjugation: ``u`` with ``sum(window * to_window(x)) = sum(u * x)``."""
+        n_fft = 2 * self.time.size
+        low, high = self.bins
+        full = np.zeros((*window.shape[:-1], n_fft), dtype=np.complex128)
+        full[..., (np.arange(low, high) - n_fft // 2) % n_fft] = window
+        return np.asarray(scipy_fft.fft(full, axis=-1)[..., : self.time.size])
+
+    def phase(self, theta: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Phase factor over the window, shape ``(n,)``."""
+        angle = theta[self.index["phi0"]] + 2.0 * np.pi * theta[self.index["phi1"]] * self.offset_hz
+        return np.asarray(np.exp(1j * angle))
+
+    def modulated(self, theta: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """FIDs of all components with shift and lineshape, shape ``(K, n_points)``."""
+        rate = self._linear_rate(theta)
+        out = _geometric(np.exp(rate * self._dwell), self.time.size)
+        out *= self.components.fids
+        for group in np.unique(self.components.group):
+            rows = self.components.group == group
+            out[rows] *= np.exp(self.higher_terms(theta, int(group)))
+        return np.asarray(out)
+
+    @property
+    def _dwell(self) -> float:
+        return float(self.time[1] - self.time[0])
+
+    def _linear_rate(self, theta: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Complex rate of each component in 1/s, shape ``(K,)``."""
+        group = self.components.group
+        shift = theta[self._own_shift] + theta[self.index["shift"]]
+        for number in (1, 2):
+            if f"shift_group{number}" in self.index:
+                shift = shift + np.where(group == number, theta[self.index[f"shift_group{number}"]], 0.0)
+        width = np.where(self._own_width >= 0, theta[self._own_width], 0.0)
+        width = width + np.where(group == METABOLITES, theta[self.index["lorentz"]], 0.0)
+        return np.asarray(2j * np.pi * shift - np.pi * width)
+
+    def higher_terms(self, theta: npt.NDArray[Any], group: int) -> npt.NDArray[Any]:
+        """Exponent beyond first order in time for a group, shape ``(1, n_points)`` or one row per component."""
+        t = self.time
+        if group != METABOLITES:
+            factor = theta[self.index[f"width_group{group}"]]
+            width = self.components.width[self.components.group == group, None]
+            return np.asarray(-GAUSS * (width * t) ** 2 * (factor**2 - 1.0))
+        reach = theta[self.index["gauss"]] * np.sqrt(2.0 * GAUSS) * t
+        return np.asarray((-(reach**2) / 2.0 + 1j * theta[self.index["skewness"]] * reach**3 / 6.0)[None, :])
+
+    def spectra(self, theta: npt.NDArray[Any]) -> ComplexArray:
+        """Complex spectra of all components at unit amplitude, shape ``(K, n)``."""
+        return np.asarray(self.to_window(self.modulated(theta)) * self.phase(theta))
+
+    def derivatives(
+        self, theta: FloatArray, amplitudes: FloatArray, modulated: ComplexArray, residual: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        r"""Derivatives of the real spectrum, contracted with the amplitudes and with a residual.
+
+        Parameters
+        ----------
+        theta
+            Nonlinear parameters, shape ``(p,)``.
+        amplitudes
+            Shape ``(K,)``.
+        modulated
+            :meth:`modulated` at ``theta``, shape ``(K, n_points)``.
+        residual
+            Real vector over the window, shape ``(n,)``.
+
+        Returns
+        -------
+        moved
+            :math:`\partial_j \sum_k a_k \mathrm{Re}S_k`, shape ``(p, n)``.
+        pull
+            :math:`\langle\partial_j \mathrm{Re}S_k, r\rangle`, shape ``(p, K)``.
+
+        Notes
+        -----
+        Every parameter multiplies the FID by a polynomial in time, so the pulls are time moments of ``s_k u`` with the residual
+        ``u`` taken to the time domain once, and only components that are present need a transform for ``moved``.
+        """
+        phase = self.phase(theta)
+        adjoint = modulated * self.from_window(residual * phase)
+        powers = self.time[:, None] ** np.arange(4)
+        moments = adjoint @ powers
+        ramp = modulated @ self.from_window(residual * phase * self.offset_hz)
+        moved = self._moved(theta, amplitudes, modulated, phase)
+        return moved, self._pull(theta, moments, ramp)
+
+    def _group_factors(self, theta: FloatArray) -> dict[str, tuple[FloatArray, npt.NDArray[Any]]]:
+        """Polynomial in time of each group parameter: per component, factors of t, t^2, t^3; shape ``(K,)`` and ``(K, 3)``."""
+        components = self.components
+        everyone = np.ones(len(components))
+        metabolite = (components.group == METABOLITES).astype(float)
+        root = np.sqrt(2.0 * GAUSS)
+        gauss, skew = theta[self.index["gauss"]], theta[self.index["skewness"]]
+        gauss_terms = [0.0, -(root**2) * gauss, 0.5j * skew * root**3 * gauss**2]
+        factors: dict[str, tuple[FloatArray, npt.NDArray[Any]]] = {
+            "shift": (everyone, np.array([2j * np.pi, 0, 0])),
+            "lorentz": (metabolite, np.array([-np.pi, 0, 0])),
+            "gauss": (metabolite, np.array(gauss_terms)),
+            "skewness": (metabolite, np.array([0, 0, 1j * (root * gauss) ** 3 / 6.0])),
+        }
+        for number in (1, 2):
+            if f"width_group{number}" in self.index:
+                member = (components.group == number).astype(float)
+                factor = theta[self.index[f"width_group{number}"]]
+                factors[f"shift_group{number}"] = (member, np.array([2j * np.pi, 0, 0]))
+                factors[f"width_group{number}"] = (
+                    member * components.width**2,
+                    np.array([0, -2.0 * GAUSS * factor, 0]),
+                )
+        return factors
+
+    def _moved(
+        self, theta: FloatArray, amplitudes: FloatArray, modulated: ComplexArray, phase: ComplexArray
+    ) -> FloatArray:
+        moved = np.zeros((len(self.parameters), self.offset_hz.size))
+        present = np.flatnonzero(amplitudes)
+        weighted = modulated[present] * amplitudes[present, None]
+        total = phase * self.to_window(weighted.sum(axis=0))
+        moved[self.index["phi0"]] = -total.imag
+        moved[self.index["phi1"]] = -2.0 * np.pi * self.offset_hz * total.imag
+        first = phase * self.to_window(weighted * self.time)
+        for row, component in enumerate(present):
+            moved[self._own_shift[component]] = -2.0 * np.pi * first[row].imag
+            if self._own_width[component] >= 0:
+                moved[self._own_width[component]] = -np.pi * first[row].real
+        for name, (weight, factor) in self._group_factors(theta).items():
+            moved[self.index[name]] = self._group_moved(weight[present], factor, weighted, first, phase)
+        return moved
+
+    def _group_moved(
+        self,
+        weight: FloatArray,
+        factor: npt.NDArray[Any],
+        weighted: ComplexArray,
+        first: ComplexArray,
+        phase: ComplexArray,
+    ) -> FloatArray:
+        """Derivative of the sum of components along one group parameter, shape ``(n,)``."""
+        out = factor[0] * (weight @ first)
+        if factor[1] or factor[2]:
+            t = self.time
+            out = out + phase * self.to_window((weight @ weighted) * (factor[1] * t**2 + factor[2] * t**3))
+        return np.asarray(out.real)
+
+    def _pull(self, theta: FloatArray, moments: ComplexArray, ramp: ComplexArray) -> FloatArray:
+        pull = np.zeros((len(self.parameters), len(self.components)))
+        pull[self.index["phi0"]] = -moments[:, 0].imag
+        pull[self.index["phi1"]] = -2.0 * np.pi * ramp.imag
+        each = np.arange(len(self.components))
+        pull[self._own_shift, each] = -2.0 * np.pi * moments[:, 1].imag
+        has_width = self._own_width >= 0
+        pull[self._own_width[has_width], each[has_width]] = -np.pi * moments[has_width, 1].real
+        for name, (weight, factor) in self._group_factors(theta).items():
+            pull[self.index[name]] = weight * (moments[:, 1:] @ factor).real
+        return pull
+
+
+def token(name: str) -> str:
+    """Turn a component name into part of an lmfit parameter name."""
+    return "".join(character if character.isalnum() else "_" for character in name)
+
+
+def _geometric(ratio: npt.NDArray[Any], count: int, block: int = 64) -> npt.NDArray[Any]:
+    """Powers ``ratio ** n`` for n = 0 ... count - 1, shape ``(K, count)``, from two short tables instead of K x count exponentials."""
+    fine = ratio[:, None] ** np.arange(block)
+    coarse = (ratio**block)[:, None] ** np.arange(-(-count // block))
+    return np.asarray((coarse[:, :, None] * fine[:, None, :]).reshape(ratio.size, -1)[:, :count])
+
+
+def make_model(
+    spectrum: Spectrum,
+    components: Components,
+    priors: Priors,
+    ppm: tuple[float, float],
+    *,
+    lineshape: str,
+    first_order: bool,
+) -> Model:
+    """Lay out the model of one spectrum.
+
+    Parameters
+    ----------
+    spectrum
+        Data.
+    components
+        What is combined.
+    priors
+        Prior set.
+    ppm
+        Fitted window.
+    lineshape
+        ``gaussian``, ``lorentzian``, ``voigt`` or ``asymmetric``: which common lineshape parameters are free.
+    first_order
+        Whether the first-order phase is free.
+    """
+    n_fft = 2 * spectrum.n_points
+    axis = spectrum.reference_ppm + np.fft.fftshift(np.fft.fftfreq(n_fft, spectrum.dwell)) / spectrum.carrier_mhz
+    inside = np.flatnonzero((axis >= ppm[0]) & (axis <= ppm[1]))
+    bins = (int(inside[0]), int(inside[-1]) + 1)
+    return Model(
+        components=components,
+        time=spectrum.time,
+        bins=bins,
+        offset_hz=(axis[bins[0] : bins[1]] - priors.pivot_ppm) * spectrum.carrier_mhz,
+        parameters=tuple(_parameters(components, priors, spectrum.carrier_mhz, lineshape, first_order=first_order)),
+    )
+
+
+HELD = 1e-9
+"""Prior SD of a parameter that the chosen lineshape does not use; the solver leaves it out."""
+
+
+def _parameters(
+    components: Components, priors: Priors, mhz: float, lineshape: str, *, first_order: bool
+) -> list[Parameter]:
+    shape = priors.lineshape
+    wide = priors.common_shift_sd * mhz
+    voigt, asymmetric = lineshape in {"voigt", "asymmetric"}, lineshape == "asymmetric"
+    lorentz_sd = 10.0 if lineshape == "lorentzian" else shape["lorentz_sd_hz"] if voigt else HELD
+    gauss_sd = HELD if lineshape == "lorentzian" else np.inf
+    gauss_start = 0.0 if lineshape == "lorentzian" else shape["gauss_start_hz"]
+    out = [
+        Parameter("phi0", 0.0, 0.0, priors.phase_zero_sd, -2.0 * np.pi, 2.0 * np.pi),
+        Parameter("phi1", 0.0, 0.0, priors.phase_first_sd if first_order else HELD, -1e-3, 1e-3),
+        Parameter("shift", 0.0, 0.0, wide, -6.0 * wide, 6.0 * wide),
+        Parameter("gauss", gauss_start, gauss_start, gauss_sd, 0.0, shape["gauss_max_hz"]),
+        Parameter("lorentz", 0.0, 0.0, lorentz_sd, -0.5, 20.0),
+        Parameter("skewness", 0.0, 0.0, shape["skewness_sd"] if asymmetric else HELD, -2.0, 2.0),
+    ]
+    for number, family in ((1, priors.macromolecules), (2, priors.lipids)):
+        if (components.group == number).any():
+            sd = family.shift_sd_ppm * mhz
+            out.append(Parameter(f"shift_group{number}", 0.0, 0.0, sd, -5.0 * sd, 5.0 * sd))
+            out.append(Parameter(f"width_group{number}", 1.0, 1.0, family.width_sd, 0.4, 2.0))
+    for name, group in zip(components.names, components.group, strict=True):
+        out.extend(_own_parameters(name, int(group), priors, mhz))
+    return out
+
+
+def _own_parameters(name: str, group: int, priors: Priors, mhz: float) -> list[Parameter]:
+    if group != METABOLITES:
+        family = priors.macromolecules if group == 1 else priors.lipids
+        sd = family.shift_sd_ppm * mhz
+        return [Parameter(f"shift_{token(name)}", 0.0, 0.0, sd, -4.0 * sd, 4.0 * sd)]
+    sd = priors.metabolite_shift_sd(name) * mhz
+    mean, spread = priors.metabolite_width(name)
+    return [
+        Parameter(f"shift_{token(name)}", 0.0, 0.0, sd, -8.0 * sd, 8.0 * sd),
+        Parameter(f"width_{token(name)}", mean, mean, spread, max(0.0, mean - 6 * spread), mean + 8.0 * spread),
+    ]

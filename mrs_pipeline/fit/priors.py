@@ -1,0 +1,173 @@
+"""Prior knowledge of the fit, read from a preset and laid out for one basis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mrs_pipeline.config import read_preset
+from mrs_pipeline.errors import StudyError
+from mrs_pipeline.spectrum import FloatArray
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One Gaussian peak of the macromolecule or lipid background.
+
+    Parameters
+    ----------
+    name
+        Component name.
+    ppm, width
+        Centre and full width at half maximum in ppm.
+    ratio, sd
+        Area relative to the family's reference peak: prior mean and standard deviation.
+    """
+
+    name: str
+    ppm: float
+    width: float
+    ratio: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class PeakFamily:
+    """Peaks that share a lineshape group, a shift and soft ratios to one reference peak."""
+
+    reference: str
+    protons: float
+    shift_sd_ppm: float
+    width_sd: float
+    peaks: tuple[Peak, ...]
+
+
+@dataclass(frozen=True)
+class Priors:
+    """The prior knowledge of one fit (units as in the preset file)."""
+
+    phase_zero_sd: float
+    phase_first_sd: float
+    pivot_ppm: float
+    common_shift_sd: float
+    shift_sd: dict[str, float]
+    shift_default: float
+    lineshape: dict[str, float]
+    t2: dict[str, float]
+    t2_default: float
+    width_relative_sd: float
+    typical: dict[str, float]
+    ratio_denominator: dict[str, float]
+    ratios: dict[str, tuple[float, float]]
+    macromolecules: PeakFamily
+    lipids: PeakFamily
+
+    def metabolite_shift_sd(self, name: str) -> float:
+        """Prior SD of a metabolite's own shift in ppm."""
+        return self.shift_sd.get(name, self.shift_default)
+
+    def metabolite_width(self, name: str) -> tuple[float, float]:
+        r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
+        mean = 1.0 / (np.pi * self.t2.get(name, self.t2_default))
+        return mean, self.width_relative_sd * mean
+
+
+def load_priors(name: str) -> Priors:
+    """Read a prior set by preset name or TOML path.
+
+    Raises
+    ------
+    StudyError
+        Unknown preset, unreadable file, or a key that is missing.
+    """
+    table = read_preset("priors", name)
+    try:
+        return _from_table(table)
+    except KeyError as error:
+        raise StudyError(
+            f"the prior set '{name}' lacks the key {error}",
+            remedy="start from a copy of config/presets/priors/default.toml",
+        ) from error
+
+
+def _from_table(table: dict[str, Any]) -> Priors:
+    return Priors(
+        phase_zero_sd=float(np.deg2rad(table["phase"]["zero_sd_deg"])),
+        phase_first_sd=float(table["phase"]["first_sd_s"]),
+        pivot_ppm=float(table["phase"]["pivot_ppm"]),
+        common_shift_sd=float(table["shift"]["common_sd_ppm"]),
+        shift_sd=dict(table["shift"].get("metabolite", {})),
+        shift_default=float(table["shift"]["metabolite_sd_ppm"]),
+        lineshape=dict(table["lineshape"]),
+        t2=dict(table["width"]["t2"]),
+        t2_default=float(table["width"]["default_t2"]),
+        width_relative_sd=float(table["width"]["relative_sd"]),
+        typical=dict(table["start"]),
+        ratio_denominator=dict(table["ratios"]["denominator"]),
+        ratios={key: (float(mean), float(sd)) for key, (mean, sd) in table["ratios"]["value"].items()},
+        macromolecules=_family(table["macromolecules"]),
+        lipids=_family(table["lipids"]),
+    )
+
+
+def _family(table: dict[str, Any]) -> PeakFamily:
+    return PeakFamily(
+        reference=table["reference"],
+        protons=float(table["reference_protons"]),
+        shift_sd_ppm=float(table["shift_sd_ppm"]),
+        width_sd=float(table["width_sd"]),
+        peaks=tuple(Peak(**peak) for peak in table["peaks"]),
+    )
+
+
+def metabolite_ratio_rows(priors: Priors, names: tuple[str, ...], amplitudes: FloatArray) -> FloatArray:
+    """Rows that hold weak metabolites near their usual share of the strong ones.
+
+    Parameters
+    ----------
+    priors
+        Prior set.
+    names
+        Component names, length K.
+    amplitudes
+        Current amplitudes, shape ``(K,)``; only their sum of strong metabolites sets the scale of the rows.
+
+    Returns
+    -------
+    ndarray
+        Rows ``(m, K)`` such that ``rows @ amplitudes`` has prior mean 0 and SD 1.
+
+    Notes
+    -----
+    Row of metabolite j: :math:`(a_j - r_j D) / (s_j \\hat D)`, :math:`D = \\sum w_i a_i`, with the scale
+    :math:`\\hat D` held at its current value so that the rows stay linear.
+    """
+    weights = np.array([priors.ratio_denominator.get(name, 0.0) for name in names])
+    scale = float(weights @ amplitudes)
+    if not scale > 0:
+        return np.zeros((0, len(names)))
+    return _ratio_rows(names, priors.ratios, weights, scale)
+
+
+def family_ratio_rows(family: PeakFamily, names: tuple[str, ...], scale: float) -> FloatArray:
+    """Rows that hold the peaks of a family near their ratios to the reference peak; ``scale`` is its rough amplitude."""
+    if family.reference not in names or not scale > 0:
+        return np.zeros((0, len(names)))
+    weights = np.array([1.0 if name == family.reference else 0.0 for name in names])
+    wanted = {peak.name: (peak.ratio, peak.sd) for peak in family.peaks if peak.sd > 0}
+    return _ratio_rows(names, wanted, weights, scale)
+
+
+def _ratio_rows(
+    names: tuple[str, ...], wanted: dict[str, tuple[float, float]], weights: FloatArray, scale: float
+) -> FloatArray:
+    rows = []
+    for index, name in enumerate(names):
+        if name in wanted:
+            mean, sd = wanted[name]
+            row = -mean * weights
+            row[index] += 1.0
+            rows.append(row / (sd * scale))
+    return np.array(rows).reshape(-1, len(names))

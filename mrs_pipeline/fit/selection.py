@@ -1,0 +1,106 @@
+r"""Choice of the baseline stiffness at fixed nonlinear parameters.
+
+Every criterion needs only the normal equations: with :math:`S` the spectra and :math:`Z` the baseline modes,
+:math:`G_\lambda = SS^T - (SZ)H_\lambda(SZ)^T`, so a whole grid costs little more than one evaluation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrs_pipeline.fit.baseline import Baseline
+from mrs_pipeline.fit.model import Model
+from mrs_pipeline.fit.projection import nonnegative_solve
+from mrs_pipeline.spectrum import FloatArray
+
+GRID = 24
+MAX_DIMENSIONS_PER_PPM = 7.0
+AIC_FACTOR = 15.0
+"""Weight of a baseline dimension in the modified AIC (ABfit uses 5 without soft macromolecule priors)."""
+
+
+@dataclass(frozen=True, eq=False)
+class StiffnessPath:
+    """Criteria along a grid of stiffness.
+
+    Parameters
+    ----------
+    stiffness, dimensions
+        The grid and its effective dimensions, shape ``(g,)``.
+    rss
+        Whitened residual sum of squares of the data with the estimated baseline, shape ``(g,)``.
+    aic
+        Modified Akaike criterion, shape ``(g,)``.
+    evidence
+        Minus twice the log marginal likelihood, shape ``(g,)``.
+    """
+
+    stiffness: FloatArray
+    dimensions: FloatArray
+    rss: FloatArray
+    aic: FloatArray
+    evidence: FloatArray
+
+    def best(self, criterion: str) -> float:
+        """Stiffness with the smallest criterion."""
+        return float(self.stiffness[int(np.argmin(getattr(self, criterion)))])
+
+
+def stiffness_path(
+    model: Model, theta: FloatArray, data: FloatArray, noise_sd: float, baseline: Baseline, rows: FloatArray
+) -> StiffnessPath:
+    """Evaluate the criteria over the grid at fixed nonlinear parameters.
+
+    Parameters
+    ----------
+    model, theta, data, noise_sd, baseline, rows
+        As in :class:`mrs_pipeline.fit.objective.Objective`.
+    """
+    spectra = model.spectra(theta).real / noise_sd
+    target = data / noise_sd
+    problem = _Grid(spectra, target, spectra @ baseline.modes, target @ baseline.modes, model.components.signed, rows)
+    top = MAX_DIMENSIONS_PER_PPM * baseline.width_ppm
+    dimensions = np.geomspace(2.2, min(top, baseline.penalty.size - 1.0), GRID)
+    stiffness = np.array([baseline.stiffness(value) for value in dimensions])
+    table = np.array([problem.criteria(baseline, value) for value in stiffness])
+    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2])
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    spectra: FloatArray
+    target: FloatArray
+    spectra_modes: FloatArray
+    target_modes: FloatArray
+    signed: np.ndarray
+    rows: FloatArray
+
+    def criteria(self, baseline: Baseline, stiffness: float) -> tuple[float, float, float]:
+        r"""Residual sum of squares, modified AIC and minus twice the log evidence at one stiffness.
+
+        Notes
+        -----
+        Modified AIC: :math:`n\ln\mathrm{RSS} + 2m\,\mathrm{ED}` (Wilson 2021, doi:10.1002/mrm.28385).
+        Evidence: baseline and amplitudes integrated out under their Gaussian priors,
+        :math:`q_\lambda + \ln\det G_\lambda + \sum_{s_j>0}\ln\frac{1+\lambda s_j}{\lambda s_j}` with :math:`q_\lambda` the penalised
+        sum of squares (MacKay 1992, doi:10.1162/neco.1992.4.3.415).
+        """
+        shrink = baseline.shrink(stiffness)
+        gram = (
+            self.spectra @ self.spectra.T
+            - (self.spectra_modes * shrink) @ self.spectra_modes.T
+            + self.rows.T @ self.rows
+        )
+        moment = self.spectra @ self.target - self.spectra_modes @ (shrink * self.target_modes)
+        solution = nonnegative_solve(gram, moment, self.signed)
+        left = self.target - solution.amplitudes @ self.spectra
+        modes = left @ baseline.modes
+        rss = float(left @ left - modes @ ((2.0 * shrink - shrink**2) * modes))
+        penalised = float(left @ left - modes @ (shrink * modes) + np.sum((self.rows @ solution.amplitudes) ** 2))
+        free = np.flatnonzero(solution.free)
+        bent = baseline.penalty > 1e-9 * baseline.penalty[-1]
+        occam = -float(np.sum(np.log1p(-shrink[bent]))) + float(np.linalg.slogdet(gram[np.ix_(free, free)])[1])
+        n = self.target.size
+        return rss, n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum()), penalised + occam

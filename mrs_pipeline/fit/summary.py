@@ -1,0 +1,179 @@
+"""Turn a finished minimisation into a FitResult: curves, numbers, verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mrs_pipeline.fit.components import METABOLITES
+from mrs_pipeline.fit.model import HELD
+from mrs_pipeline.fit.result import FitResult
+from mrs_pipeline.fit.uncertainty import Covariances, covariances
+from mrs_pipeline.spectrum import ComplexArray, FloatArray
+
+if TYPE_CHECKING:
+    from mrs_pipeline.fit.engine import Fitted
+
+FQN_DOUBTFUL = 10.0
+UNITS = {
+    "phi0": "rad",
+    "phi1": "s",
+    "gauss": "Hz",
+    "lorentz": "Hz",
+    "skewness": "1",
+    "width_group1": "1",
+    "width_group2": "1",
+}
+
+
+def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) -> FitResult:
+    """Build the result of a fit."""
+    objective, prepared, theta = fitted.objective, fitted.prepared, fitted.solution.theta
+    model = objective.model
+    amplitudes = objective.at(theta).solution.amplitudes
+    curves = _curves(fitted)
+    spread = covariances(objective, theta)
+    fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
+    own_flags, own_notes = _verdict(fitted, fqn)
+    all_flags, all_notes = flags + own_flags, notes + own_notes
+    return FitResult(
+        names=model.components.names,
+        amplitudes=amplitudes,
+        **_spreads(spread),
+        nonlinear=_nonlinear(fitted),
+        ppm=prepared.priors.pivot_ppm + model.offset_hz / prepared.spectrum.carrier_mhz,
+        **curves,
+        components=_component_curves(fitted),
+        baseline_dimensions=_dimensions_per_ppm(fitted),
+        evaluations=fitted.evaluations,
+        noise_sd=prepared.noise,
+        snr=_snr(fitted),
+        fwhm_hz=singlet_width(fitted),
+        fqn=fqn,
+        status="doubtful" if all_flags else "ok",
+        flags=all_flags,
+        notes=all_notes,
+        metrics={
+            "residual_noise_sd": objective.noise_sd,
+            "cost": fitted.solution.cost,
+            "effective_dimensions": _dimensions(fitted),
+        },
+    )
+
+
+def _spreads(spread: Covariances) -> dict[str, FloatArray]:
+    def sd(matrix: FloatArray) -> FloatArray:
+        return np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+
+    sampling = sd(spread.sampling)
+    unit = np.where(sampling > 0, sampling, 1.0)
+    return {
+        "crlb": sd(spread.crlb),
+        "amplitude_sd": sampling,
+        "total_sd": sd(spread.posterior),
+        "covariance": spread.sampling,
+        "crlb_covariance": spread.crlb,
+        "total_covariance": spread.posterior,
+        "correlation": spread.sampling / np.outer(unit, unit),
+    }
+
+
+def _curves(fitted: Fitted) -> dict[str, ComplexArray]:
+    """Data, model, baseline and residual over the window."""
+    objective, theta = fitted.objective, fitted.solution.theta
+    model = objective.model
+    data = model.to_window(fitted.prepared.spectrum.fid)
+    signal = objective.at(theta).solution.amplitudes @ model.spectra(theta)
+    smooth = np.zeros(data.size)
+    if objective.baseline is not None:
+        smooth = objective.baseline.estimate(objective.stiffness, (data - signal).real)
+    baseline = smooth.astype(np.complex128)
+    return {"data": data, "model": signal + baseline, "baseline": baseline, "residual": data - signal - baseline}
+
+
+def _component_curves(fitted: Fitted) -> dict[str, ComplexArray]:
+    model, theta = fitted.objective.model, fitted.solution.theta
+    amplitudes = fitted.objective.at(theta).solution.amplitudes
+    scaled = model.spectra(theta) * amplitudes[:, None]
+    return dict(zip(model.components.names, scaled, strict=True))
+
+
+def _nonlinear(fitted: Fitted) -> dict[str, dict[str, Any]]:
+    """Nonlinear parameters that were free, and the start correction."""
+    model, theta = fitted.objective.model, fitted.solution.theta
+    out: dict[str, dict[str, Any]] = {
+        "start_shift": {"value": fitted.prepared.shift_hz, "unit": "Hz"},
+        "start_phase": {"value": fitted.prepared.phase, "unit": "rad"},
+    }
+    for position, parameter in enumerate(model.parameters):
+        if parameter.sd > HELD:
+            out[parameter.name] = {"value": float(theta[position]), "unit": UNITS.get(parameter.name, "Hz")}
+    return out
+
+
+def _dimensions(fitted: Fitted) -> float:
+    baseline = fitted.objective.baseline
+    return 0.0 if baseline is None else baseline.dimensions(fitted.objective.stiffness)
+
+
+def _dimensions_per_ppm(fitted: Fitted) -> float:
+    return _dimensions(fitted) / (fitted.ppm[1] - fitted.ppm[0])
+
+
+def _snr(fitted: Fitted) -> float:
+    """Height of the tallest metabolite peak of the fit above the baseline, over the noise SD."""
+    model, theta = fitted.objective.model, fitted.solution.theta
+    amplitudes = fitted.objective.at(theta).solution.amplitudes
+    metabolites = model.components.group == METABOLITES
+    signal = (amplitudes[metabolites] @ model.spectra(theta)[metabolites]).real
+    return float(signal.max() / fitted.prepared.noise)
+
+
+def singlet_width(fitted: Fitted) -> float:
+    """Full width at half maximum in Hz of a singlet with the fitted common lineshape and the T2 width of creatine."""
+    model, theta = fitted.objective.model, fitted.solution.theta
+    time = model.time
+    lorentz = theta[model.index["lorentz"]]
+    own = [theta[model.index[f"width_{name}"]] for name in ("Cr", "PCr") if f"width_{name}" in model.index]
+    decay = np.exp(-np.pi * (lorentz + (float(np.mean(own)) if own else 0.0)) * time)
+    return half_height_width(decay * np.exp(model.higher_terms(theta, METABOLITES)[0]), float(time[1] - time[0]))
+
+
+def half_height_width(fid: ComplexArray, dwell: float) -> float:
+    """Full width at half maximum of the real spectrum of a line at zero frequency, by linear interpolation, Hz."""
+    n_fft = 16 * fid.size
+    half = fid.copy()
+    half[0] *= 0.5
+    line = np.fft.fftshift(np.fft.fft(half, n_fft)).real
+    peak = int(np.argmax(line))
+    level = 0.5 * line[peak]
+    above = np.flatnonzero(line[peak:] < level)
+    below = np.flatnonzero(line[peak::-1] < level)
+    if not above.size or not below.size:
+        return float("nan")
+    right, left = int(above[0]), int(below[0])
+    upper = right - 1 + (line[peak + right - 1] - level) / (line[peak + right - 1] - line[peak + right])
+    lower = left - 1 + (line[peak - left + 1] - level) / (line[peak - left + 1] - line[peak - left])
+    return float((upper + lower) / (n_fft * dwell))
+
+
+def _verdict(fitted: Fitted, fqn: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    flags: list[str] = []
+    notes: list[str] = []
+    if not fitted.solution.success:
+        flags.append("not_converged")
+        notes.append(f"the solver stopped early: {fitted.solution.message}")
+    if fqn > FQN_DOUBTFUL:
+        flags.append("poor_fit")
+        notes.append(f"the residual has {fqn:.1f} times the variance of the noise")
+    for name in ("gauss", "shift"):
+        position = fitted.objective.model.index[name]
+        parameter, value = fitted.objective.model.parameters[position], fitted.solution.theta[position]
+        if (
+            min(value - parameter.lower, parameter.upper - value) < 1e-3 * (parameter.upper - parameter.lower)
+            and value != 0
+        ):
+            flags.append(f"{name}_at_bound")
+            notes.append(f"{name} stopped at its limit ({value:.3g})")
+    return tuple(flags), tuple(notes)
