@@ -1,0 +1,289 @@
+"""The participant level: which scans, in how many processes, with progress, logs and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrs_pipeline import __version__
+from mrs_pipeline.config import Study
+from mrs_pipeline.errors import StudyError
+
+if TYPE_CHECKING:
+    from mrs_pipeline.workflows.participant import ParticipantJob, ScanOutcome, Unconverted
+
+MEMORY_PER_PROCESS_MB = 1500
+"""Memory one participant needs at most (T1w segmentation; a fit alone stays under 600 MB)."""
+ARM_LIKE = {"arm", "group", "treatment", "allocation", "randomisation", "randomization", "drug", "condition"}
+"""Columns of participants.tsv never handed to the participant level."""
+
+
+DESCRIPTION = {
+    "Name": "mrs-pipeline derivatives",
+    "BIDSVersion": "1.10.0",
+    "DatasetType": "derivative",
+    "GeneratedBy": [{"Name": "mrs-pipeline", "Version": __version__}],
+}
+
+
+@dataclass
+class Tally:
+    """Outcomes so far."""
+
+    outcomes: list[ScanOutcome] = field(default_factory=list)
+
+    def count(self, status: str) -> int:
+        """Count the scans with a status."""
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+
+def run_participants(args: argparse.Namespace, study: Study, study_path: Path | None) -> int:
+    """Process the selected participants and return the exit code (0 all have a result, 1 some failed)."""
+    jobs = select_jobs(args, study)
+    n_scans = sum(len(job.scans) for job in jobs)
+    if args.dry_run:
+        for job in jobs:
+            for scan in job.scans:
+                print(f"would run {scan.key}: {scan.svs.name}, water {_name(scan.conc)}, T1w {_name(scan.t1w)}")
+        return 0
+    _prepare_output(args, study)
+    print(
+        f"mrs-pipeline {__version__}: {n_scans} scans of {len(jobs)} participants, {_n_workers(args, jobs)} at a time"
+    )
+    start = time.monotonic()
+    tally = Tally()
+    for done, (job, outcomes) in enumerate(run_jobs(jobs, _n_workers(args, jobs)), 1):
+        tally.outcomes += outcomes
+        _say_participant(job, outcomes, done, len(jobs))
+        if args.stop_on_first_crash and tally.count("failed"):
+            break
+    _write_log(args, study_path, tally, time.monotonic() - start)
+    return _summarise(args, tally, n_scans)
+
+
+def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
+    """Return one job per participant with the scans asked for.
+
+    Raises
+    ------
+    StudyError
+        A participant, session or filter that matches nothing.
+    """
+    from mrs_pipeline.bids import index
+    from mrs_pipeline.workflows.participant import ParticipantJob
+
+    unconverted = [item for item in failed_conversions(args.bids_dir) if _asked_for(item, args)]
+    scans = [
+        scan
+        for scan in index(args.bids_dir.resolve(), args.participant_label, args.session_label)
+        if _passes(scan, args.bids_filter_file, study)
+    ]
+    people = read_participants(args.bids_dir)
+    found = sorted({scan.participant_id for scan in scans} | {item.participant_id for item in unconverted})
+    if not found:
+        raise StudyError(
+            "no MRS scans match",
+            remedy="check the labels, the filter file and [study] regions",
+            path=args.bids_dir,
+        )
+    return [
+        ParticipantJob(
+            participant_id=person,
+            scans=tuple(scan for scan in scans if scan.participant_id == person),
+            unconverted=tuple(item for item in unconverted if item.participant_id == person),
+            bids_dir=args.bids_dir.resolve(),
+            out_dir=args.output_dir.resolve(),
+            work_dir=work_dir(args),
+            study=study,
+            participant=people.get(person, {}),
+            table=args.resolved["table"],
+            basis_file=args.resolved["basis"],
+            stop_on_first_crash=args.stop_on_first_crash,
+            write_graph=args.write_graph,
+        )
+        for person in found
+    ]
+
+
+def work_dir(args: argparse.Namespace) -> Path:
+    """Return the working folder: the one given, else beside the output folder."""
+    out: Path = args.output_dir.resolve()
+    return args.work_dir.resolve() if args.work_dir else out.with_name(f"{out.name}-work")
+
+
+def read_participants(bids_dir: Path) -> dict[str, dict[str, str]]:
+    """Rows of participants.tsv by participant, without any column that looks like an arm."""
+    path = bids_dir / "participants.tsv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    return {
+        row["participant_id"]: {key: value for key, value in row.items() if key and key.lower() not in ARM_LIKE}
+        for row in rows
+        if row.get("participant_id")
+    }
+
+
+def failed_conversions(bids_dir: Path) -> list[Unconverted]:
+    """Metabolite scans that the conversion table of this dataset says could not be converted."""
+    return []
+
+
+def _asked_for(item: Unconverted, args: argparse.Namespace) -> bool:
+    """Whether a scan that was not converted is among the participants and sessions asked for."""
+    asked = {"sub-": args.participant_label, "ses-": args.session_label}
+    stated = {"sub-": item.entities.sub, "ses-": item.entities.ses}
+    return all(
+        labels is None or stated[prefix] in {label.removeprefix(prefix) for label in labels}
+        for prefix, labels in asked.items()
+    )
+
+
+def run_jobs(jobs: list[ParticipantJob], n_workers: int) -> Iterator[tuple[ParticipantJob, list[ScanOutcome]]]:
+    """Run jobs in fresh processes and yield each as it ends; a process that dies costs only its own participant."""
+    waiting = list(jobs)
+    suspects: list[ParticipantJob] = []
+    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+        futures: dict[Future[list[ScanOutcome]], ParticipantJob] = {pool.submit(_work, job): job for job in waiting}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                suspects.append(futures[future])
+    for job in sorted(suspects, key=lambda j: j.participant_id):
+        yield job, _run_alone(job)
+
+
+def _run_alone(job: ParticipantJob) -> list[ScanOutcome]:
+    """Run one participant in a process of its own, after a process died with several in flight."""
+    from mrs_pipeline.workflows.participant import record_dead_process
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_work, job).result()
+        except BrokenProcessPool:
+            return record_dead_process(job)
+
+
+def _work(job: ParticipantJob) -> list[ScanOutcome]:
+    """Process one participant; top level, so that a spawned process can import it."""
+    from mrs_pipeline.workflows.participant import run_participant
+
+    return run_participant(job)
+
+
+def _name(path: Path | None) -> str:
+    return "none" if path is None else path.name
+
+
+def _passes(scan: Any, filter_file: Path | None, study: Study) -> bool:  # noqa: ANN401  any object with entities
+    """Whether a scan is in the study's regions and passes the filter file."""
+    if study.study.regions and scan.voi is not None and scan.voi not in study.study.regions:
+        return False
+    return all(getattr(scan, entity, None) in _as_list(value) for entity, value in _filters(filter_file).items())
+
+
+def _as_list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _filters(filter_file: Path | None) -> dict[str, object]:
+    """Entity filters of the ``svs`` query in a BIDS filter file."""
+    if filter_file is None:
+        return {}
+    try:
+        query = json.loads(filter_file.read_text(encoding="utf-8")).get("svs", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise StudyError(
+            f"the filter file cannot be used ({error})",
+            remedy='write JSON such as {"svs": {"voi": "acc"}}',
+            path=filter_file,
+        ) from error
+    unknown = set(query) - {"voi", "acq", "run", "task", "session", "suffix", "datatype"}
+    if unknown:
+        raise StudyError(
+            f"unknown entities {sorted(unknown)} in the filter",
+            remedy="use voi, acq, run, task, session",
+            path=filter_file,
+        )
+    return {key: value for key, value in query.items() if key not in {"suffix", "datatype"}}
+
+
+def _n_workers(args: argparse.Namespace, jobs: list[ParticipantJob]) -> int:
+    by_memory = max(1, args.mem_mb // MEMORY_PER_PROCESS_MB) if args.mem_mb else args.nprocs
+    return max(1, min(args.nprocs, by_memory, len(jobs)))
+
+
+def _prepare_output(args: argparse.Namespace, study: Study) -> None:
+    """Write what describes the derivatives as a whole, and empty the working folder if asked."""
+    import tomli_w
+
+    from mrs_pipeline.interfaces.sinks import write_atomic
+
+    if args.clean_workdir:
+        shutil.rmtree(work_dir(args), ignore_errors=True)
+    out = args.output_dir
+    settings = study.model_dump(mode="json", exclude_none=True)
+    write_atomic(tomli_w.dumps(settings), out / "study.toml")
+    write_atomic(json.dumps(DESCRIPTION, indent=2) + "\n", out / "dataset_description.json")
+    write_atomic(
+        "*_report.html\n*_mrs.*\n*_svs.*\n*_mrsref.*\n*_mask.*\n*_probseg.*\nlogs/\ngroup/\nstudy.toml\n",
+        out / ".bidsignore",
+    )
+
+
+def _forget_reports(args: argparse.Namespace) -> None:
+    """Remove the report nodes from the working folder, so that they run again on what has been computed."""
+    for folder in work_dir(args).glob("sub-*/*/report"):
+        shutil.rmtree(folder)
+
+
+def _say_participant(job: ParticipantJob, outcomes: list[ScanOutcome], done: int, total: int) -> None:
+    bad = [outcome for outcome in outcomes if outcome.status == "failed"]
+    words = f"{len(outcomes) - len(bad)} of {len(outcomes)} scans have a result"
+    print(f"[{done}/{total}] {job.participant_id}: {words}", flush=True)
+    for outcome in bad:
+        print(f"    {outcome.key} FAILED: {outcome.words}", file=sys.stderr, flush=True)
+
+
+def _summarise(args: argparse.Namespace, tally: Tally, n_scans: int) -> int:
+    failed = tally.count("failed")
+    done = len(tally.outcomes)
+    print(
+        f"{done - failed} of {max(n_scans, done)} scans have a result, {failed} failed; reports are in {args.output_dir}"
+    )
+    return 1 if failed or done < n_scans else 0
+
+
+def _write_log(args: argparse.Namespace, study_path: Path | None, tally: Tally, seconds: float) -> None:
+    """Record what ran, when and where: the only place with dates, host and command."""
+    from mrs_pipeline.interfaces.provenance import cpu_model, package_versions
+    from mrs_pipeline.interfaces.sinks import write_atomic
+
+    now = datetime.now(UTC)
+    record = {
+        "command": sys.argv,
+        "study_file": None if study_path is None else str(study_path),
+        "ended": now.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "host": platform.node(),
+        "cpu": cpu_model(),
+        "versions": package_versions(),
+        "scans": {outcome.key: {"status": outcome.status, "words": outcome.words} for outcome in tally.outcomes},
+    }
+    name = f"run-{now:%Y%m%dT%H%M%S%f}.json"
+    write_atomic(json.dumps(record, indent=1) + "\n", args.output_dir / "logs" / name)

@@ -1,0 +1,46 @@
+"""Nipype interface of the fit room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from mrs_pipeline.interfaces.base import MrsInterface
+from mrs_pipeline.interfaces.basis import read_basis_file
+
+
+class FitInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+    """A clean spectrum and its basis set."""
+
+    svs = File(exists=True, mandatory=True, desc="preprocessed NIfTI-MRS")
+    basis = File(exists=True, mandatory=True, desc="basis set from PrepareBasis")
+    settings = traits.Str(mandatory=True, desc="[fit] as JSON")
+
+
+class FitOutput(TraitedSpec):  # type: ignore[misc]
+    """Numbers and curves of the fit."""
+
+    fit = File(exists=True, desc="desc-fit_mrs.json")
+    fit_svs = File(exists=True, desc="model, baseline, residual")
+
+
+class Fit(MrsInterface):
+    """Fit one spectrum by linear combination."""
+
+    input_spec = FitInput
+    output_spec = FitOutput
+
+    def _work(self, cwd: Path) -> dict[str, Any]:
+        from mrs_pipeline.config import FitSection
+        from mrs_pipeline.fit import fit_spectrum, write_fit
+        from mrs_pipeline.nifti_mrs import read
+
+        scan = read(self.inputs.svs)
+        result = fit_spectrum(
+            scan.spectrum, read_basis_file(self.inputs.basis), FitSection.model_validate_json(self.inputs.settings)
+        )
+        outputs = {"fit": cwd / "fit.json", "fit_svs": cwd / "fit_svs.nii.gz"}
+        write_fit(result, outputs["fit"], outputs["fit_svs"], scan)
+        return outputs

@@ -1,0 +1,88 @@
+"""Nipype interface of the preprocessing room."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
+
+from mrs_pipeline.interfaces.base import MrsInterface
+
+if TYPE_CHECKING:
+    from mrs_pipeline.nifti_mrs import NiftiMrs
+    from mrs_pipeline.preprocess import Preprocessed
+
+
+class PreprocessInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+    """A metabolite scan with its water references."""
+
+    svs = File(exists=True, mandatory=True, desc="NIfTI-MRS of the metabolite scan")
+    conc = File(exists=True, desc="water scan for concentrations")
+    ecc = File(exists=True, desc="water scan for eddy currents")
+    sidecars = traits.Str("{}", usedefault=True, desc="merged BIDS sidecars by role, as JSON")
+    settings = traits.Str(mandatory=True, desc="[preprocess] as JSON")
+
+
+class PreprocessOutput(TraitedSpec):  # type: ignore[misc]
+    """The clean spectrum, its water, and the record of every step."""
+
+    svs = File(exists=True)
+    mrsref = traits.Str(desc="water reference; empty without one")
+    record = File(exists=True)
+    evidence = File(exists=True)
+
+
+class Preprocess(MrsInterface):
+    """Bring one scan from BIDS to one clean spectrum."""
+
+    input_spec = PreprocessInput
+    output_spec = PreprocessOutput
+
+    def _work(self, cwd: Path) -> dict[str, Any]:
+        from mrs_pipeline.config import PreprocessSection
+        from mrs_pipeline.preprocess import preprocess, save
+
+        scans = self._scans()
+        result = preprocess(
+            scans["svs"].spectrum,
+            scans["conc"].spectrum if "conc" in scans else None,
+            scans["ecc"].spectrum if "ecc" in scans else None,
+            PreprocessSection.model_validate_json(self.inputs.settings),
+        )
+        save(result, cwd / "preproc.json", cwd / "evidence.npz")
+        outputs = {"svs": cwd / "preproc_svs.nii.gz", "record": cwd / "preproc.json", "evidence": cwd / "evidence.npz"}
+        write_preprocessed(result, scans["svs"], outputs["svs"])
+        return {**outputs, "mrsref": write_water(result, scans.get("conc"), cwd / "preproc_mrsref.nii.gz")}
+
+    def _scans(self) -> dict[str, NiftiMrs]:
+        """Read the files that were given, each with its own sidecar."""
+        from mrs_pipeline.nifti_mrs import read
+
+        sidecars = json.loads(self.inputs.sidecars)
+        paths = {role: getattr(self.inputs, role) for role in ("svs", "conc", "ecc")}
+        return {role: read(path, sidecar=sidecars.get(role)) for role, path in paths.items() if isdefined(path)}
+
+
+def write_preprocessed(result: Preprocessed, scan: NiftiMrs, path: Path) -> None:
+    """Write the clean spectrum with every applied step in ``ProcessingApplied``."""
+    from mrs_pipeline.nifti_mrs import write
+
+    out = scan.with_spectrum(result.spectrum)
+    for step in result.steps:
+        if step.applied:
+            out = out.with_processing(step.method, f"mrs_pipeline {step.name}: {step.reason}")
+    write(out, path)
+
+
+def write_water(result: Preprocessed, scan: NiftiMrs | None, path: Path) -> str:
+    """Write the water reference and return its path, or an empty string without one."""
+    from mrs_pipeline.nifti_mrs import write
+
+    if result.water is None or scan is None:
+        return ""
+    write(
+        scan.with_spectrum(result.water).with_processing("Preprocessing", "mrs_pipeline: as the metabolite scan"), path
+    )
+    return str(path)

@@ -1,0 +1,58 @@
+"""What every derivative records: its sources with hashes, the settings it used, package versions."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "mrs-pipeline", "antspyx", "lmfit", "nibabel", "nifti-mrs", "nilearn", "nipype", "numpy", "scipy", "spec2nii",
+    "statsmodels",
+)  # fmt: skip
+"""Packages whose versions decide the numbers."""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def sources(paths: dict[str, Path | None], bids_dir: Path) -> list[dict[str, str]]:
+    """Source files as BIDS URIs with hashes, in the order given."""
+    return [
+        {"Role": role, "URI": f"bids:raw:{path.relative_to(bids_dir).as_posix()}", "SHA256": sha256(path)}
+        for role, path in paths.items()
+        if path is not None
+    ]
+
+
+@cache
+def cpu_model() -> str:
+    """Name of the processor; results are byte-identical only on one type of CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def provenance(paths: dict[str, Path | None], bids_dir: Path, settings_hashes: dict[str, str]) -> dict[str, Any]:
+    """Return the provenance block of a scan's derivatives: no paths outside the dataset, no dates, no host."""
+    return {"Sources": sources(paths, bids_dir), "SettingsSHA256": settings_hashes, "Versions": package_versions()}

@@ -1,0 +1,105 @@
+"""Nipype interface of the quality room."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
+
+from mrs_pipeline.interfaces.base import MrsInterface
+
+if TYPE_CHECKING:
+    from mrs_pipeline.nifti_mrs import NiftiMrs
+
+FIT_METRICS = ("status", "snr", "fwhm_hz", "fqn", "baseline_dimensions")
+
+
+class AssessInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+    """Everything that is measured about a scan."""
+
+    raw_svs = File(exists=True, mandatory=True, desc="the scan as acquired, for the protocol")
+    sidecars = traits.Str("{}", usedefault=True, desc="merged BIDS sidecars by role, as JSON")
+    identity = traits.Str(mandatory=True, desc="entities of the scan as JSON")
+    preproc_record = File(exists=True, mandatory=True)
+    fit = File(exists=True, mandatory=True)
+    tissue = File(exists=True, mandatory=True)
+    overlap = File(exists=True, desc="overlap of the visits' voxels")
+    provenance = traits.Str("{}", usedefault=True, desc="sources, settings and versions as JSON")
+    settings = traits.Str(mandatory=True, desc="[qc] as JSON")
+    protocol = traits.Str(mandatory=True, desc="[protocol] as JSON")
+
+
+class AssessOutput(TraitedSpec):  # type: ignore[misc]
+    """Metrics, verdict, protocol."""
+
+    qc = File(exists=True, desc="desc-qc_mrs.json")
+
+
+class Assess(MrsInterface):
+    """Judge one scan by the study's rules, blind to everything but the data."""
+
+    input_spec = AssessInput
+    output_spec = AssessOutput
+
+    def _work(self, cwd: Path) -> dict[str, Any]:
+        from mrs_pipeline.config import ProtocolSection, QcSection
+        from mrs_pipeline.nifti_mrs import read
+        from mrs_pipeline.preprocess import METRIC_DEFINITIONS
+        from mrs_pipeline.qc import assess, check_protocol
+
+        record = _json(self.inputs.preproc_record)
+        metrics = {**record["metrics"], **self._other_metrics()}
+        sidecar = json.loads(self.inputs.sidecars).get("svs", {})
+        identity = json.loads(self.inputs.identity)
+        facts = scan_facts(read(self.inputs.raw_svs, sidecar=sidecar), sidecar)
+        protocol = check_protocol(facts, ProtocolSection.model_validate_json(self.inputs.protocol), identity["voi"])
+        metrics["protocol_deviations"] = sum(item.within is False for item in protocol)
+        verdict = assess(metrics, QcSection.model_validate_json(self.inputs.settings).rules)
+        out = {
+            **metrics,
+            "drift_hz": record["drift_hz"],
+            "drift_deg": record["drift_deg"],
+            "kept": record["kept"],
+            "verdict": verdict.to_dict(),
+            "protocol": [asdict(item) for item in protocol],
+            "definitions": {name: text for name, text in METRIC_DEFINITIONS.items() if name in metrics},
+            "provenance": json.loads(self.inputs.provenance),
+        }
+        (cwd / "qc.json").write_text(json.dumps(out, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        return {"qc": cwd / "qc.json"}
+
+    def _other_metrics(self) -> dict[str, Any]:
+        """Metrics of the fit, the voxel and the visits."""
+        fit = _json(self.inputs.fit)
+        found = {f"fit_{name}": fit.get(name) for name in FIT_METRICS}
+        tissue = _json(self.inputs.tissue)["fractions"]
+        found["voxel_inside"] = None if tissue is None else tissue["inside"]
+        if isdefined(self.inputs.overlap):
+            found |= {
+                f"visit_{key}": value
+                for key, value in _json(self.inputs.overlap).items()
+                if isinstance(value, int | float)
+            }
+        return found
+
+
+def scan_facts(scan: NiftiMrs, sidecar: dict[str, Any]) -> dict[str, Any]:
+    """Return what a scan states under the names of ``[protocol]``."""
+    spectrum = scan.spectrum
+    return {
+        "sequence": sidecar.get("PulseSequenceType") or scan.header.get("SequenceName"),
+        "echo_time": spectrum.echo_time,
+        "repetition_time": spectrum.repetition_time,
+        "voxel_size_mm": tuple(float(edge) for edge in scan.voxel_size_mm) if scan.is_localised else None,
+        "transients": sidecar.get("NumberOfTransients"),
+        "field_mhz": spectrum.carrier_mhz,
+        "manufacturer": sidecar.get("Manufacturer") or scan.manufacturer,
+    }
+
+
+def _json(path: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return data

@@ -1,0 +1,95 @@
+"""Nipype interface of the quantification room."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import File, TraitedSpec, traits
+
+from mrs_pipeline.errors import MrsError
+from mrs_pipeline.interfaces.base import MrsInterface
+
+
+class QuantifyInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+    """A fit, a water reference and tissue fractions; the latter two may be missing."""
+
+    svs = File(exists=True, mandatory=True, desc="preprocessed NIfTI-MRS: the timing of the metabolite scan")
+    mrsref = traits.Str("", usedefault=True, desc="preprocessed water reference; empty without one")
+    fit = File(exists=True, mandatory=True)
+    fit_svs = File(exists=True, mandatory=True)
+    tissue = File(exists=True, mandatory=True)
+    basis_record = File(exists=True, mandatory=True)
+    identity = traits.Str(mandatory=True, desc="entities of the scan as JSON")
+    participant = traits.Str("{}", usedefault=True, desc="row of participants.tsv as JSON")
+    settings = traits.Str(mandatory=True, desc="[quantify] as JSON")
+
+
+class QuantifyOutput(TraitedSpec):  # type: ignore[misc]
+    """Concentrations with their data dictionary."""
+
+    concentrations = File(exists=True)
+    dictionary = File(exists=True)
+    record = File(exists=True, desc="water fit, constants, warnings")
+
+
+class Quantify(MrsInterface):
+    """Turn amplitudes into ratios and concentrations."""
+
+    input_spec = QuantifyInput
+    output_spec = QuantifyOutput
+
+    def _work(self, cwd: Path) -> dict[str, Any]:
+        from mrs_pipeline.anatomy import TissueFractions
+        from mrs_pipeline.config import QuantifySection
+        from mrs_pipeline.fit import read_fit
+        from mrs_pipeline.nifti_mrs import read
+        from mrs_pipeline.quantify import ScanTiming, quantify, write_concentrations
+
+        metabolite = read(self.inputs.svs).spectrum
+        water = read(self.inputs.mrsref).spectrum if self.inputs.mrsref else None
+        water_fit, problems = self._water_fit(water)
+        found = json.loads(Path(self.inputs.tissue).read_text(encoding="utf-8"))["fractions"]
+        tissue = (
+            None
+            if found is None
+            else TissueFractions(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+        )
+        quantified = quantify(
+            read_fit(self.inputs.fit, self.inputs.fit_svs),
+            water_fit,
+            tissue,
+            ScanTiming.of(metabolite, water, age=self._age()),
+            QuantifySection.model_validate_json(self.inputs.settings),
+        )
+        dictionary = write_concentrations(quantified, json.loads(self.inputs.identity), cwd / "concentrations.tsv")
+        record = {
+            "water": None if water_fit is None else asdict(water_fit),
+            "preset": quantified.preset,
+            "preset_title": quantified.preset_title,
+            "preset_status": quantified.preset_status,
+            "constants": {name: asdict(constant) for name, constant in quantified.constants.items()},
+            "sensitivity": [asdict(item) for item in quantified.sensitivity],
+            "warnings": [*problems, *quantified.warnings],
+        }
+        (cwd / "quantify.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+        return {"concentrations": cwd / "concentrations.tsv", "dictionary": dictionary, "record": cwd / "quantify.json"}
+
+    def _water_fit(self, water: Any) -> tuple[Any, list[str]]:  # noqa: ANN401  Spectrum and WaterFit or None
+        """Fit the water line; a water scan that cannot be fitted costs the absolute units, and is said."""
+        from mrs_pipeline.quantify import fit_water
+
+        if water is None:
+            return None, []
+        try:
+            return fit_water(water), []
+        except MrsError as error:
+            return None, [str(error)]
+
+    def _age(self) -> float | None:
+        try:
+            return float(json.loads(self.inputs.participant).get("age"))
+        except (TypeError, ValueError):
+            return None

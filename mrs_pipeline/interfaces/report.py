@@ -1,0 +1,360 @@
+"""Nipype interfaces of the report room: files of a scan to its page and its status."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
+
+from mrs_pipeline.interfaces.base import MrsInterface
+
+if TYPE_CHECKING:
+    from mrs_pipeline.report import (
+        ErrorView,
+        FitView,
+        Identity,
+        Metric,
+        ProtocolCheck,
+        ScanReport,
+        TissueView,
+        VerdictView,
+        VisitView,
+        VoxelView,
+    )
+
+KEY_METRICS = ("snr_tcr", "fwhm_hz", "fwhm_ppm", "residual_water_before", "fwhm_water_hz", "fit_fqn")
+UNITS_BY_ENDING = (("_hz", "Hz"), ("_ppm", "ppm"), ("_deg", "degrees"), ("_mm", "mm"))
+
+
+class ReportInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+    """All files of a scan."""
+
+    identity = traits.Str(mandatory=True, desc="entities of the scan as JSON")
+    raw_svs = File(exists=True, mandatory=True)
+    preproc_record = File(exists=True, mandatory=True)
+    evidence = File(exists=True, mandatory=True)
+    basis_record = File(exists=True, mandatory=True)
+    fit = File(exists=True, mandatory=True)
+    fit_svs = File(exists=True, mandatory=True)
+    tissue = File(exists=True, mandatory=True)
+    concentrations = File(exists=True, mandatory=True)
+    quantify_record = File(exists=True, mandatory=True)
+    qc = File(exists=True, mandatory=True)
+    t1w = File(exists=True)
+    overlap = File(exists=True)
+    provenance = traits.Str("{}", usedefault=True, desc="sources, settings and versions as JSON")
+    warnings = traits.List(traits.Str, desc="sentences from the index")
+    methods = traits.List(traits.Str, desc="methods sentences of the graph")
+
+
+class ReportOutput(TraitedSpec):  # type: ignore[misc]
+    """The page and the status."""
+
+    report = File(exists=True)
+    status = File(exists=True, desc="desc-status_mrs.json")
+
+
+class Report(MrsInterface):
+    """Write one scan's report and status."""
+
+    input_spec = ReportInput
+    output_spec = ReportOutput
+
+    def _work(self, cwd: Path) -> dict[str, Any]:
+        from mrs_pipeline.report import write_scan_report
+
+        report = self._report()
+        write_scan_report(report, cwd / "report.html")
+        status = scan_status(
+            json.loads(self.inputs.identity), _json(self.inputs.fit), _json(self.inputs.qc), report.warnings
+        )
+        status["provenance"] = json.loads(self.inputs.provenance)
+        (cwd / "status.json").write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
+        return {"report": cwd / "report.html", "status": cwd / "status.json"}
+
+    def _report(self) -> ScanReport:
+        from mrs_pipeline.preprocess import load_evidence
+        from mrs_pipeline.report import ScanReport, StepView, pairs_from_evidence, transients_from_evidence
+
+        record, qc = _json(self.inputs.preproc_record), _json(self.inputs.qc)
+        basis, quantified, tissue = (
+            _json(self.inputs.basis_record), _json(self.inputs.quantify_record), _json(self.inputs.tissue),
+        )  # fmt: skip
+        evidence = load_evidence(self.inputs.evidence)
+        return ScanReport(
+            identity=identity_view(self.inputs.identity),
+            verdict=verdict_view(qc["verdict"]),
+            protocol=protocol_views(qc["protocol"]),
+            fit=self._fit_view(),
+            concentrations=tuple(read_rows(self.inputs.concentrations)),
+            metrics=metric_views(qc),
+            steps=tuple(StepView(**step) for step in record["steps"]),
+            pairs=pairs_from_evidence(evidence, [step["name"] for step in record["steps"] if step["applied"]]),
+            transients=transients_from_evidence(evidence, record["kept"], record["drift_hz"], record["drift_deg"]),
+            voxel=self._voxel_view(),
+            tissue=tissue_view(tissue),
+            visits=visit_views(_json(self.inputs.overlap)) if isdefined(self.inputs.overlap) else (),
+            basis=basis_facts(basis),
+            quantification=quantification_facts(quantified),
+            provenance=provenance_facts(json.loads(self.inputs.provenance)),
+            warnings=tuple(
+                dict.fromkeys([
+                    *self.inputs.warnings, *record["warnings"], *basis["warnings"], *tissue["warnings"], *quantified["warnings"],
+                ])
+            ),
+            methods=tuple(self.inputs.methods),
+        )  # fmt: skip
+
+    def _fit_view(self) -> FitView:
+        from mrs_pipeline.fit import read_fit
+        from mrs_pipeline.report import FitView
+
+        fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
+        return FitView(
+            ppm=fit.ppm,
+            data=fit.data,
+            model=fit.model,
+            baseline=fit.baseline,
+            residual=fit.residual,
+            components=fit.components,
+            noise_sd=fit.noise_sd,
+            status=fit.status,
+            flags=fit.flags,
+            notes=fit.notes,
+        )
+
+    def _voxel_view(self) -> VoxelView | None:
+        import nibabel as nib
+        import numpy as np
+
+        from mrs_pipeline.nifti_mrs import read
+        from mrs_pipeline.report import VoxelView
+
+        scan = read(self.inputs.raw_svs)
+        if not isdefined(self.inputs.t1w) or not scan.is_localised:
+            return None
+        image = nib.load(self.inputs.t1w)
+        return VoxelView(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine), scan.affine)
+
+
+def scan_status(
+    identity: dict[str, Any], fit: dict[str, Any], qc: dict[str, Any], warnings: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the status of a scan that came through: how the fit ended and what the rules say."""
+    verdict = qc["verdict"]
+    words = "; ".join(item["sentence"] for item in verdict["fired"]) or "every rule that could be checked is met"
+    return {
+        "scan": identity,
+        "status": fit["status"],
+        "verdict": verdict["status"],
+        "words": f"fit {fit['status']}, quality {verdict['status']}: {words}",
+        "flags": list(fit["flags"]),
+        "warnings": list(warnings),
+    }
+
+
+class FailedReportInput(TraitedSpec):  # type: ignore[misc]
+    """What failed."""
+
+    identity = traits.Str(mandatory=True)
+    problem = traits.Str(mandatory=True, desc="stage, problem, remedy, file, details as JSON")
+    warnings = traits.List(traits.Str)
+
+
+class FailedReport(MrsInterface):
+    """Write the report and status of a scan that failed."""
+
+    input_spec = FailedReportInput
+    output_spec = ReportOutput
+
+    def _work(self, cwd: Path) -> dict[str, Any]:
+        from mrs_pipeline.report import ScanReport, write_scan_report
+
+        problem = json.loads(self.inputs.problem)
+        page = ScanReport(
+            identity=identity_view(self.inputs.identity),
+            errors=(error_view(problem),),
+            warnings=tuple(self.inputs.warnings),
+        )
+        write_scan_report(page, cwd / "report.html")
+        where = f"{problem['file']}: " if problem.get("file") else ""
+        status = {
+            "scan": json.loads(self.inputs.identity),
+            "status": "failed",
+            "verdict": None,
+            "stage": problem["stage"],
+            "problem": problem["problem"],
+            "remedy": problem["remedy"],
+            "file": problem.get("file"),
+            "words": f"{where}{problem['problem']}. To fix it: {problem['remedy']}.",
+            "flags": [],
+            "warnings": list(self.inputs.warnings),
+        }
+        (cwd / "status.json").write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
+        return {"report": cwd / "report.html", "status": cwd / "status.json"}
+
+
+def error_view(problem: dict[str, Any]) -> ErrorView:
+    """Return a problem as the report shows it; paths in the traceback are cut to what is the same on every machine."""
+    from mrs_pipeline.report import ErrorView
+
+    details = re.sub(
+        r'"/[^"]*?/(mrs_pipeline|workflows|site-packages|python3\.\d+)/', r'"\1/', problem.get("details") or ""
+    )
+    details = re.sub(r"(?<![\w.])/(?:[^\s:'\"]+/)+", "", details)
+    return ErrorView(
+        stage=problem["stage"],
+        problem=problem["problem"],
+        remedy=problem["remedy"],
+        file=problem.get("file") or "",
+        details=details,
+    )
+
+
+def identity_view(text: str) -> Identity:
+    """Return the entities of a scan as the report's identity."""
+    from mrs_pipeline.report import Identity
+
+    facts = json.loads(text)
+    return Identity(
+        **{name: facts.get(name) for name in ("participant_id", "session", "voi", "acq", "run", "task")},
+        study=facts.get("study", ""),
+    )
+
+
+def verdict_view(verdict: dict[str, Any]) -> VerdictView:
+    """Return the verdict as the report shows it."""
+    from mrs_pipeline.report import FiredRule, VerdictView
+
+    fired = tuple(
+        FiredRule(
+            name=item["name"],
+            status=item["severity"],
+            words=item["words"],
+            value=item["value"] if isinstance(item["value"], int | float) else None,
+            limit=item["limit"] if isinstance(item["limit"], int | float) else None,
+        )
+        for item in verdict["fired"]
+    )
+    missing = tuple(f"{item['rule']}: {item['why']}" for item in verdict["not_checked"])
+    return VerdictView(verdict["status"], fired, missing)
+
+
+def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:
+    """Return the protocol, line by line."""
+    from mrs_pipeline.report import ProtocolCheck
+
+    return tuple(ProtocolCheck(**item) for item in items)
+
+
+def metric_views(qc: dict[str, Any]) -> tuple[Metric, ...]:
+    """Return every numeric metric with its definition, its limit and how the rules see it."""
+    from mrs_pipeline.report import Metric
+
+    fired = {item["metric"]: item for item in reversed(qc["verdict"]["fired"])}
+    views = []
+    for name, value in qc.items():
+        if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
+            continue
+        rule = fired.get(name)
+        unit = next((unit for ending, unit in UNITS_BY_ENDING if name.endswith(ending)), "")
+        limit = f"{rule['operator']} {rule['limit']}" if rule else ""
+        views.append(
+            Metric(
+                name,
+                value,
+                unit,
+                limit,
+                qc["definitions"].get(name, ""),
+                rule["severity"] if rule else None,
+                name in KEY_METRICS,
+            )
+        )
+    return tuple(views)
+
+
+def tissue_view(tissue: dict[str, Any]) -> TissueView | None:
+    """Return the fractions as the report shows them, or nothing where there are none."""
+    from mrs_pipeline.report import TissueView
+
+    found = tissue["fractions"]
+    if found is None:
+        return None
+    return TissueView(
+        gm=found["gm"],
+        wm=found["wm"],
+        csf=found["csf"],
+        sd=max(found["sd"]),
+        source=found["source"],
+        warnings=tuple(found["warnings"]),
+    )
+
+
+def visit_views(overlap: dict[str, Any]) -> tuple[VisitView, ...]:
+    """Return the other visits of the region."""
+    from mrs_pipeline.report import VisitView
+
+    return (VisitView(overlap["session"], overlap.get("dice"), overlap.get("distance_mm")),)
+
+
+def basis_facts(basis: dict[str, Any]) -> dict[str, object]:
+    """Return what the basis set is, label to value."""
+    milliseconds = {"TE1": "te1", "TE2": "te2", "TM": "tm"}
+    facts: dict[str, object] = {"Source": basis["source"], "Sequence": basis["sequence"], "Pulses": basis["pulses"]}
+    facts |= {
+        f"{label} (ms)": round(1e3 * basis[key], 3) for label, key in milliseconds.items() if basis[key] is not None
+    }
+    return {
+        **facts,
+        "Field (MHz)": round(basis["field_mhz"], 4),
+        "Signals": ", ".join(basis["names"]),
+        "Notes": "; ".join(basis["notes"]),
+    }
+
+
+def quantification_facts(record: dict[str, Any]) -> dict[str, object]:
+    """Return preset, water fit and constants, label to value."""
+    water = record["water"]
+    facts: dict[str, object] = {
+        "Preset": f"{record['preset']}: {record['preset_title']}",
+        "Standing": record["preset_status"],
+    }
+    if water is not None:
+        facts["Water amplitude per molecule"] = f"{water['amplitude']:.6g} (SD {water['sd']:.2g})"
+        facts["Water FWHM (Hz)"] = f"{water['fwhm_hz']:.2f}"
+    for name, constant in record["constants"].items():
+        facts[name] = f"{constant['value']:g}" + (f" ({constant['doi']})" if constant.get("doi") else "")
+    return facts
+
+
+def provenance_facts(provenance: dict[str, Any]) -> dict[str, object]:
+    """Return sources, settings and versions, label to value."""
+    facts: dict[str, object] = {
+        f"{item['Role']}": f"{item['URI']} ({item['SHA256'][:12]})" for item in provenance.get("Sources", [])
+    }
+    facts |= {f"[{name}] settings": digest[:12] for name, digest in provenance.get("SettingsSHA256", {}).items()}
+    return facts | dict(provenance.get("Versions", {}))
+
+
+def read_rows(path: str) -> list[dict[str, object]]:
+    """Read a TSV into rows, numbers as floats, ``n/a`` as nothing."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(stream, delimiter="\t")]
+
+
+def _value(text: str) -> object:
+    if text == "n/a":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _json(path: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return data

@@ -1,0 +1,17 @@
+import pickle
+
+import pytest
+
+from mrs_pipeline.errors import BasisError, InputError, MrsError, StudyError
+
+
+def test_an_error_names_file_problem_and_remedy():
+    error = InputError("the file is empty", remedy="copy it again from the scanner", path="a/b.SDAT")
+    assert str(error) == "a/b.SDAT: the file is empty. To fix it: copy it again from the scanner."
+
+
+@pytest.mark.parametrize("kind", [MrsError, InputError, StudyError, BasisError])
+def test_errors_survive_a_process_pool(kind):
+    error = pickle.loads(pickle.dumps(kind("x", remedy="y", path="z")))
+    assert type(error) is kind
+    assert (error.problem, error.remedy, str(error.path)) == ("x", "y", "z")

@@ -1,0 +1,202 @@
+"""Workflows of one T1w and of one scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+METHODS = {
+    "preprocess": "Spectra were preprocessed in the consensus order (Near et al. 2021, doi:10.1002/nbm.4257).",
+    "basis": "The basis set is described under Basis.",
+    "fit": "Metabolite amplitudes were estimated by linear combination of basis signals, macromolecules and a "
+    "penalised-spline baseline; amplitudes are non-negative and projected out, nonlinear parameters were found by the "
+    "trust-region least squares of lmfit, and uncertainties come from the full Jacobian.",
+    "tissue": "Volume fractions of grey matter, white matter and CSF were averaged over the voxel's exact box.",
+    "quantify": "Amplitudes are given as ratios to total creatine and, where a water reference allowed it, in mmol per "
+    "kg of tissue water and mmol per litre of CSF-free tissue (Gasparovic et al. 2006, doi:10.1002/mrm.20901; Near et "
+    "al. 2021).",
+    "qc": "Spectra were judged by rules that see neither arm nor outcome; values are never excluded by their relative "
+    "CRLB (Kreis 2016, doi:10.1002/mrm.25568).",
+}
+"""Methods sentence of each node; the report prints those of the nodes in the graph that ran."""
+
+OUTPUTS = (
+    "preproc_svs", "preproc_mrsref", "fit", "fit_svs", "concentrations", "concentrations_dictionary", "qc", "status",
+    "voxel_mask", "report",
+)  # fmt: skip
+"""Kinds of derivative that the workflow of a scan makes (names: ``mrs_pipeline.bids.DERIVATIVES``)."""
+
+
+@dataclass(frozen=True)
+class ScanInputs:
+    """Files and texts of one scan, as node inputs; ``None`` is left undefined.
+
+    JSON texts: ``sidecars`` (by role), ``identity`` (entities), ``participant`` (row of participants.tsv) and
+    ``provenance``.
+    ``maps`` are the tissue maps of the visit's T1w, ``maps_problem`` says why there are none.
+    """
+
+    svs: str
+    identity: str
+    sidecars: str = "{}"
+    participant: str = "{}"
+    provenance: str = "{}"
+    conc: str | None = None
+    ecc: str | None = None
+    t1w: str | None = None
+    basis_file: str | None = None
+    table: str | None = None
+    overlap: str | None = None
+    maps: dict[str, str] | None = None
+    maps_problem: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def some(self, **names: str) -> dict[str, Any]:
+        """Return node inputs (input name = field name) whose value is given."""
+        found = {node_input: getattr(self, name) for node_input, name in names.items()}
+        return {key: value for key, value in found.items() if value is not None}
+
+
+def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> Any:  # noqa: ANN401  nipype is untyped
+    """Build the workflow of one scan: preprocess, basis, fit, tissue, quantify, qc, report.
+
+    Parameters
+    ----------
+    name
+        Name of the workflow, unique for the participant.
+    inputs
+        Files and facts of the scan; set on the nodes here.
+    settings
+        Sections of study.toml as JSON, by name.
+
+    Outputs
+    -------
+    outputnode
+        One field per kind in :data:`OUTPUTS`.
+    """
+    from nipype.interfaces import utility as niu
+    from nipype.pipeline import engine as pe
+
+    nodes = _nodes(inputs, settings)
+    workflow = pe.Workflow(name=name)
+    outputnode = pe.Node(niu.IdentityInterface(fields=list(OUTPUTS)), name="outputnode")
+    preprocess, basis, fit, tissue = (nodes[key] for key in ("preprocess", "basis", "fit", "tissue"))
+    quantify, qc, report = (nodes[key] for key in ("quantify", "qc", "report"))
+    workflow.connect(
+        [
+            (preprocess, basis, [("svs", "svs")]),
+            (preprocess, fit, [("svs", "svs")]),
+            (basis, fit, [("basis", "basis")]),
+            (preprocess, quantify, [("svs", "svs"), ("mrsref", "mrsref")]),
+            (basis, quantify, [("record", "basis_record")]),
+            (fit, quantify, [("fit", "fit"), ("fit_svs", "fit_svs")]),
+            (tissue, quantify, [("tissue", "tissue")]),
+            (preprocess, qc, [("record", "preproc_record")]),
+            (fit, qc, [("fit", "fit")]),
+            (tissue, qc, [("tissue", "tissue")]),
+            (preprocess, report, [("record", "preproc_record"), ("evidence", "evidence")]),
+            (basis, report, [("record", "basis_record")]),
+            (fit, report, [("fit", "fit"), ("fit_svs", "fit_svs")]),
+            (tissue, report, [("tissue", "tissue")]),
+            (quantify, report, [("concentrations", "concentrations"), ("record", "quantify_record")]),
+            (qc, report, [("qc", "qc")]),
+            (preprocess, outputnode, [("svs", "preproc_svs"), ("mrsref", "preproc_mrsref")]),
+            (fit, outputnode, [("fit", "fit"), ("fit_svs", "fit_svs")]),
+            (tissue, outputnode, [("mask", "voxel_mask")]),
+            (quantify, outputnode, [("concentrations", "concentrations"), ("dictionary", "concentrations_dictionary")]),
+            (qc, outputnode, [("qc", "qc")]),
+            (report, outputnode, [("report", "report"), ("status", "status")]),
+        ]
+    )
+    return workflow
+
+
+def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
+    """Make the nodes of a scan with everything that does not come from another node."""
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.anatomy import VoxelTissue
+    from mrs_pipeline.interfaces.basis import PrepareBasis
+    from mrs_pipeline.interfaces.fit import Fit
+    from mrs_pipeline.interfaces.preprocess import Preprocess
+    from mrs_pipeline.interfaces.qc import Assess
+    from mrs_pipeline.interfaces.quantify import Quantify
+    from mrs_pipeline.interfaces.report import Report
+
+    common = {"sidecars": inputs.sidecars}
+    interfaces = {
+        "preprocess": Preprocess(
+            settings=settings["preprocess"], **common, **inputs.some(svs="svs", conc="conc", ecc="ecc")
+        ),
+        "basis": PrepareBasis(settings=settings["basis"], **common, **inputs.some(basis_file="basis_file")),
+        "fit": Fit(settings=settings["fit"]),
+        "tissue": VoxelTissue(
+            settings=settings["tissue"],
+            **inputs.some(
+                svs="svs", t1w="t1w", maps="maps", table="table", identity="identity", problem="maps_problem"
+            ),
+        ),
+        "quantify": Quantify(
+            settings=settings["quantify"], **inputs.some(identity="identity", participant="participant")
+        ),
+        "qc": Assess(
+            settings=settings["qc"],
+            protocol=settings["protocol"],
+            **common,
+            **inputs.some(raw_svs="svs", identity="identity", overlap="overlap", provenance="provenance"),
+        ),
+        "report": Report(
+            methods=list(METHODS.values()),
+            **inputs.some(
+                raw_svs="svs",
+                identity="identity",
+                t1w="t1w",
+                overlap="overlap",
+                provenance="provenance",
+                warnings="warnings",
+            ),
+        ),
+    }
+    return {name: pe.Node(interface, name=name) for name, interface in interfaces.items()}
+
+
+def init_segment_wf(*, name: str, t1w: Path, settings: str) -> Any:  # noqa: ANN401  nipype is untyped
+    """Build the workflow of one T1w.
+
+    Outputs
+    -------
+    outputnode
+        ``gm``, ``wm``, ``csf`` maps on the T1w's grid and ``record``, how they were made.
+    """
+    from nipype.interfaces import utility as niu
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.anatomy import Segment
+
+    workflow = pe.Workflow(name=name)
+    segment = pe.Node(Segment(t1w=str(t1w), settings=settings), name="segment")
+    fields = ["gm", "wm", "csf", "record"]
+    outputnode = pe.Node(niu.IdentityInterface(fields=fields), name="outputnode")
+    workflow.connect([(segment, outputnode, [(name, name) for name in fields])])
+    return workflow
+
+
+def init_failed_scan_wf(*, name: str, identity: str, problem: str, warnings: list[str]) -> Any:  # noqa: ANN401  nipype is untyped
+    """Build the workflow that reports a scan which could not be processed.
+
+    Outputs
+    -------
+    outputnode
+        ``report``, ``status``.
+    """
+    from nipype.interfaces import utility as niu
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.report import FailedReport
+
+    workflow = pe.Workflow(name=name)
+    report = pe.Node(FailedReport(identity=identity, problem=problem, warnings=warnings), name="failed_report")
+    outputnode = pe.Node(niu.IdentityInterface(fields=["report", "status"]), name="outputnode")
+    workflow.connect([(report, outputnode, [("report", "report"), ("status", "status")])])
+    return workflow
