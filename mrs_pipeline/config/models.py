@@ -77,6 +77,8 @@ class ConvertScan(Section):
     echo_time: float | None = _f(None, "Echo time for files that do not state it.", "s", gt=0)
     repetition_time: float | None = _f(None, "Repetition time for files that do not state it.", "s", gt=0)
     reference_ppm: float | None = _f(None, "Chemical shift at the carrier for files that do not state it.", "ppm")
+    spectral_width: float | None = _f(None, "Spectral width for LCModel RAW files without a control file.", "Hz", gt=0)
+    carrier_mhz: float | None = _f(None, "Carrier frequency for LCModel RAW files without a control file.", "MHz", gt=0)
 
 
 class ConvertSection(Section):
