@@ -1,6 +1,7 @@
 """Room: synthetic. Spectra, heads and whole trials with planted truth, written as scanner files.
 
-Imports neither ``fit`` nor ``quantify`` nor ``preprocess``: signal is summed from moles per compartment by its own code.
+Imports neither ``fit`` nor ``quantify`` nor ``preprocess``: signal is summed from moles per compartment by its own
+code.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from mrs_pipeline.synthetic.settings import (
     Macromolecules,
     Region,
     SpectrumSettings,
+    Transients,
     TrialSettings,
     no_artefacts,
 )
 from mrs_pipeline.synthetic.signal import TissueMix
 from mrs_pipeline.synthetic.spectra import SpectrumTruth, SyntheticScan, simulate_spectrum
+from mrs_pipeline.synthetic.transients import TransientScan, TransientTruth, simulate_transients
 
 if TYPE_CHECKING:
     from mrs_pipeline.synthetic.write import ScanTruth, TrialTruth, write_trial
 
-_LAZY = {name: "mrs_pipeline.synthetic.write" for name in ("ScanTruth", "TrialTruth", "write_trial")}
+_LAZY = dict.fromkeys(("ScanTruth", "TrialTruth", "write_trial"), "mrs_pipeline.synthetic.write")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module holds
@@ -51,11 +54,15 @@ __all__ = [
     "SpectrumTruth",
     "SyntheticScan",
     "TissueMix",
+    "TransientScan",
+    "TransientTruth",
+    "Transients",
     "TrialSettings",
     "TrialTruth",
     "WaterConstants",
     "no_artefacts",
     "simulate_spectrum",
+    "simulate_transients",
     "typical_concentrations",
     "write_trial",
 ]

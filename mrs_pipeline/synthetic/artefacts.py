@@ -1,4 +1,4 @@
-"""What scanners add: line broadening, residual water, eddy currents, lipid, spurious echoes, rolling baselines."""
+"""What scanners add: residual water, eddy currents, lipid, spurious echoes, rolling baselines."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ import numpy as np
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 
-def gaussian_decay(t: FloatArray, fwhm_hz: float) -> FloatArray:
-    """Return the decay of a Gaussian B0 distribution of the given full width at half maximum."""
-    return np.asarray(np.exp(-((np.pi * fwhm_hz * t) ** 2) / (4 * np.log(2))))
-
-
 def eddy_phase(t: FloatArray, initial_deg: float, tau: float) -> ComplexArray:
     """Return the phase factor of a field that decays as ``exp(-t / tau)`` and turns by ``initial_deg`` in all."""
     return np.asarray(np.exp(1j * np.deg2rad(initial_deg) * (1 - np.exp(-t / tau))))
 
 
 def residual_water(t: FloatArray, carrier_mhz: float, amplitude: float, rng: np.random.Generator) -> ComplexArray:
-    """Return what water suppression leaves: four damped lines within 0.1 ppm of the carrier with phases of their own."""
+    """Return what water suppression leaves: four damped lines near the carrier, each with a phase of its own."""
     hz = rng.normal(0, 0.05, 4) * carrier_mhz
     width = rng.uniform(4, 15, 4)
     phase = rng.uniform(0, 2 * np.pi, 4)
@@ -63,6 +58,6 @@ def baseline_roll(
     width = rng.uniform(0.8, 2.0, 5) * carrier_mhz
     hz = (ppm - reference_ppm) * carrier_mhz
     dwell = t[1] - t[0]
-    area = height * rng.uniform(-1, 1, 5) * dwell * width * np.sqrt(np.pi / np.log(2)) * 0.5 * 2
+    area = height * rng.uniform(-1, 1, 5) * dwell * width * np.sqrt(np.pi / np.log(2))
     lines = np.exp(2j * np.pi * hz[:, None] * t - (np.pi * width[:, None] * t) ** 2 / (4 * np.log(2)))
     return np.asarray(area @ lines)

@@ -1,7 +1,7 @@
 """Water content, relaxation times and typical concentrations from which the synthetic signals are summed.
 
-These are re-entered from the literature on their own, not read from the quantification presets, so that planted truth does
-not depend on the code it judges. What a trial used is written to ``truth/constants.json``.
+These are re-entered from the literature on their own, not read from the quantification presets, so that planted truth
+does not depend on the code it judges. What a trial used is written to ``truth/constants.json``.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ _METABOLITE_RELAXATION: dict[str, tuple[float, float, float, float]] = {
 }
 
 _CONCENTRATIONS: dict[str, float] = {
-    "NAA": 11.5, "NAAG": 1.6, "Cr": 5.6, "PCr": 4.4, "GPC": 1.4, "PCh": 0.6, "Ins": 7.0, "Glu": 11.0, "Gln": 2.6, "GSH": 1.5,
-    "GABA": 1.8, "Lac": 0.7, "Asp": 2.4, "Tau": 1.4, "PE": 1.5, "sIns": 0.30, "Glc": 1.0, "Asc": 0.9, "Ala": 0.4, "Gly": 0.7,
+    "NAA": 11.5, "NAAG": 1.6, "Cr": 5.6, "PCr": 4.4, "GPC": 1.4, "PCh": 0.6, "Ins": 7.0, "Glu": 11.0, "Gln": 2.6,
+    "GSH": 1.5, "GABA": 1.8, "Lac": 0.7, "Asp": 2.4, "Tau": 1.4, "PE": 1.5, "sIns": 0.30, "Glc": 1.0, "Asc": 0.9,
+    "Ala": 0.4, "Gly": 0.7,
 }  # fmt: skip
 
 _BETWEEN_CV: dict[str, float] = {

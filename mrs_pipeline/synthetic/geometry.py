@@ -23,7 +23,7 @@ def rotation_angles(matrix: npt.ArrayLike) -> FloatArray:
     """Return the intrinsic XYZ angles in degrees of a rotation matrix; inverse of :func:`rotation`."""
     m = np.asarray(matrix, dtype=np.float64)
     angles = np.arctan2(-m[1, 2], m[2, 2]), np.arcsin(np.clip(m[0, 2], -1, 1)), np.arctan2(-m[0, 1], m[0, 0])
-    return np.rad2deg(np.array(angles))
+    return np.asarray(np.rad2deg(np.array(angles)))
 
 
 def box_affine(centre: npt.ArrayLike, size_mm: npt.ArrayLike, turn: npt.ArrayLike) -> FloatArray:

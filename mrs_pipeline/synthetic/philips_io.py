@@ -66,14 +66,15 @@ def _acquisition(spectrum: Spectrum, rows: int, averages: int, name: str) -> lis
         "examination_name : ", f"scan_id : {name}", "scan_date : ", "patient_name : ", "patient_birth_date : ",
         'patient_position : "head_first"', 'patient_orientation : "supine"',
         f"samples : {spectrum.n_points}", f"rows : {rows}", f"synthesizer_frequency : {hertz}", "offset_frequency : 0",
-        f"sample_frequency : {spectrum.bandwidth:.9g}", "echo_nr : 1", "mix_number : 1", f"nucleus : {spectrum.nucleus}",
+        f"sample_frequency : {spectrum.bandwidth:.9g}", "echo_nr : 1", "mix_number : 1",
+        f"nucleus : {spectrum.nucleus}",
         "t0_mu1_direction : 0", f"echo_time : {_ms(spectrum.echo_time)}",
         f"repetition_time : {_ms(spectrum.repetition_time)}", f"averages : {averages}",
     ]  # fmt: skip
 
 
 def _geometry(affine: FloatArray) -> list[str]:
-    """Return the box: Philips counts left and posterior positive and rotates about x, y, z with the first two reversed."""
+    """Return the box: Philips counts left and posterior positive, and reverses the first two of the angles."""
     size, turn = edges_and_turn(affine)
     if np.linalg.det(turn) < 0:
         raise ValueError("a SPAR file can only hold a right-handed box")
@@ -93,9 +94,10 @@ def _axes(spectrum: Spectrum, rows: int) -> list[str]:
     half = spectrum.bandwidth / 2
     return [
         "spec_data_type : cf", "spec_sample_extension : [V]", f"spec_num_col : {spectrum.n_points}",
-        f"spec_col_lower_val : {-half:.9g}", f"spec_col_upper_val : {half - spectrum.bandwidth / spectrum.n_points:.9g}",
-        "spec_col_extension : [sec]", f"spec_num_row : {rows}", "spec_row_lower_val : 1", f"spec_row_upper_val : {rows}",
-        "spec_row_extension : [index]", "num_dimensions : 2", "dim1_ext : [sec]", f"dim1_pnts : {spectrum.n_points}",
+        f"spec_col_lower_val : {-half:.9g}",
+        f"spec_col_upper_val : {half - spectrum.bandwidth / spectrum.n_points:.9g}",
+        "spec_col_extension : [sec]", f"spec_num_row : {rows}", "spec_row_lower_val : 1",
+        f"spec_row_upper_val : {rows}", "spec_row_extension : [index]", "num_dimensions : 2", "dim1_ext : [sec]", f"dim1_pnts : {spectrum.n_points}",
         f"dim1_low_val : {-half:.9g}", f"dim1_step : {spectrum.dwell:.9g}", "dim1_direction : mu1", "dim1_t0_point : 0",
         "dim2_ext : [num]", f"dim2_pnts : {rows}", "dim2_low_val : 1.0", "dim2_step : 1.0", "dim2_direction : x",
         "dim2_t0_point : 50",
@@ -105,6 +107,7 @@ def _axes(spectrum: Spectrum, rows: int) -> list[str]:
 def _additional(spectrum: Spectrum) -> list[str]:
     return [
         "echo_acquisition : ECHO", "TSI_factor : 1", f"spectrum_echo_time : {_ms(spectrum.echo_time)}",
-        "spectrum_inversion_time : 0", "image_chemical_shift : 0", "resp_motion_comp_technique : NONE", "de_coupling : NO",
+        "spectrum_inversion_time : 0", "image_chemical_shift : 0", "resp_motion_comp_technique : NONE",
+        "de_coupling : NO",
         "equipment_sw_verions : synthetic", "placeholder1 : ", "placeholder2 : ",
     ]  # fmt: skip

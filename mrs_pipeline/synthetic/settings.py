@@ -87,7 +87,8 @@ class Macromolecules:
     width_cv
         Between-person coefficient of variation of each peak's width.
     file
-        NIfTI-MRS file of a measured macromolecule spectrum to use instead of the peak table.
+        NIfTI-MRS file of a measured (metabolite-nulled, cleaned) macromolecule spectrum to use instead of the peaks;
+        only ``person_cv`` then varies.
     """
 
     molal: float = 7.0
@@ -166,7 +167,10 @@ class SpectrumSettings:
     gain
         Scanner units per mmol of protons and litre of voxel.
     basis
-        ``"simulate"``, or a file or folder that ``mrs_pipeline.basis.load_basis`` reads.
+        ``"simulate"`` (ideal pulses), or a file or folder that ``mrs_pipeline.basis.load_basis`` reads: shaped pulses,
+        another laboratory's constants.
+    lineshape
+        NIfTI-MRS file of a real water scan whose B0 distribution all lines take instead of the Gaussian.
     """
 
     acquisition: Acquisition = field(default_factory=Acquisition)
@@ -177,6 +181,57 @@ class SpectrumSettings:
     artefacts: Artefacts = field(default_factory=Artefacts)
     gain: float = 1e-5
     basis: str = "simulate"
+    lineshape: str | None = None
+
+
+@dataclass(frozen=True)
+class Transients:
+    """Single transients and receiver coils behind a scan.
+
+    Parameters
+    ----------
+    coils
+        Receiver channels; with 1 there is no coil axis.
+    drift_hz
+        Linear frequency drift from the first to the last metabolite transient; its sign is drawn.
+    wander_hz
+        SD of a slow random frequency wander on top.
+    jumps, jump_hz
+        Number of sudden lasting frequency changes (head movement) and their SD.
+    phase_drift_deg, phase_sd_deg
+        Linear phase drift over the scan (sign drawn) and independent phase per transient.
+    amplitude_cv
+        Coefficient of variation of the transients' size.
+    spoiled
+        Share of metabolite transients spoiled by motion, rounded; which ones and how is drawn.
+    spoil_kinds
+        What may happen to them: ``"motion"`` (loss, broadening, shift), ``"lipid"`` (scalp signal), ``"water"``
+        (suppression fails), ``"spike"`` (RF bursts).
+    noise_correlation
+        Share of the coils' noise that comes from common sources, 0 to below 1.
+    sensitivity_sd
+        SD of the logarithm of the coils' sensitivity.
+    """
+
+    coils: int = 1
+    drift_hz: float = 3.0
+    wander_hz: float = 0.4
+    jumps: int = 0
+    jump_hz: float = 3.0
+    phase_drift_deg: float = 10.0
+    phase_sd_deg: float = 4.0
+    amplitude_cv: float = 0.01
+    spoiled: float = 0.0
+    spoil_kinds: tuple[str, ...] = ("motion", "lipid", "water", "spike")
+    noise_correlation: float = 0.2
+    sensitivity_sd: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.coils < 1 or not 0 <= self.spoiled < 1 or not 0 <= self.noise_correlation < 1:
+            raise ValueError("coils must be at least 1; spoiled and noise_correlation in [0, 1)")
+        unknown = set(self.spoil_kinds) - {"motion", "lipid", "water", "spike"}
+        if unknown:
+            raise ValueError(f"unknown spoil_kinds: {sorted(unknown)}")
 
 
 @dataclass(frozen=True)
@@ -221,6 +276,10 @@ class HeadSettings:
         Largest displacement of the individual nonlinear warp.
     warp_scale_mm
         Smoothness of the warp: distance between its control points.
+    ventricle_scale
+        Range of the ventricles' linear enlargement (1: as the template).
+    thinning_mm
+        How much of the cortex' outer border has become CSF, 0 to 3 mm.
     pose_mm, pose_deg
         SD of the head's position and rotation in the scanner, per visit.
     intensity
@@ -231,19 +290,41 @@ class HeadSettings:
         Largest relative deviation of the smooth receive bias field.
     noise
         SD of Rician noise relative to white matter.
+    skull
+        Add meninges, skull and scalp; without them the image is skull-stripped.
     resolution_mm
         Voxel size of the T1w image.
+    quadrature_mm
+        Step of the quadrature that gives the true fractions of a box.
     """
 
     warp_mm: float = 4.0
     warp_scale_mm: float = 30.0
+    ventricle_scale: Range = (1.0, 1.0)
+    thinning_mm: float = 0.0
     pose_mm: float = 4.0
     pose_deg: float = 4.0
     intensity: tuple[float, float, float] = (600.0, 850.0, 230.0)
     intensity_cv: float = 0.03
     bias_field: float = 0.15
     noise: float = 0.03
+    skull: bool = False
     resolution_mm: float = 1.0
+    quadrature_mm: float = 1.0
+
+
+def strong_head() -> HeadSettings:
+    """Return heads far from the template: 9 mm warps, ventricles up to half as large again, thinner cortex, a skull."""
+    return HeadSettings(
+        warp_mm=9.0,
+        warp_scale_mm=40.0,
+        ventricle_scale=(1.3, 1.5),
+        thinning_mm=0.7,
+        bias_field=0.25,
+        noise=0.05,
+        intensity_cv=0.06,
+        skull=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ def write_rda(
         raise ValueError("an RDA file holds one averaged FID")
     if halved_first_point:
         fid[0] *= 0.5
-    header = "\r\n".join([">>> Begin of header <<<", *rda_lines(spectrum, affine, averages, name), ">>> End of header <<<", ""])
+    header = "\r\n".join(
+        [">>> Begin of header <<<", *rda_lines(spectrum, affine, averages, name), ">>> End of header <<<", ""]
+    )
     path.write_bytes(header.encode("ascii") + np.stack([fid.real, fid.imag], axis=-1).astype("<f8").tobytes())
 
 
@@ -46,9 +48,10 @@ def rda_lines(spectrum: Spectrum, affine: FloatArray, averages: int, name: str) 
 
 def _patient(name: str) -> list[str]:
     return [
-        "PatientName: synthetic", "PatientID: synthetic", "PatientSex: O", "PatientBirthDate: ", "StudyDate: 20260101",
-        "StudyTime: 120000.000000", "StudyDescription: ", "PatientAge: ", "PatientWeight: 0.000000", "SeriesDate: 20260101",
-        "SeriesTime: 120000.000000", f"SeriesDescription: {name}", f"ProtocolName: {name}", "PatientPosition: HFS",
+        "PatientName: synthetic", "PatientID: synthetic", "PatientSex: O", "PatientBirthDate: ",
+        "StudyDate: 20260101",
+        "StudyTime: 120000.000000", "StudyDescription: ", "PatientAge: ", "PatientWeight: 0.000000",
+        "SeriesDate: 20260101", "SeriesTime: 120000.000000", f"SeriesDescription: {name}", f"ProtocolName: {name}", "PatientPosition: HFS",
         "SeriesNumber: 1", "InstitutionName: ", "StationName: ", "ModelName: synthetic", "DeviceSerialNumber: ",
         "SoftwareVersion[0]: synthetic", "InstanceDate: 20260101", "InstanceTime: 120000.000000", "InstanceNumber: 1",
         "InstanceComments: ", "AcquisitionNumber: 1", "SequenceName: *svs_se", "SequenceDescription: *svs_se",
@@ -60,7 +63,8 @@ def _sequence(spectrum: Spectrum, averages: int) -> list[str]:
         raise ValueError("an RDA file needs the echo time and the repetition time")
     csi = [f"{key}[{i}]: {value}" for key, value in _CSI for i in range(3)]
     return [
-        f"TR: {spectrum.repetition_time * 1e3:.6f}", f"TE: {spectrum.echo_time * 1e3:.6f}", "TM: 0.000000", "TI: 0.000000",
+        f"TR: {spectrum.repetition_time * 1e3:.6f}", f"TE: {spectrum.echo_time * 1e3:.6f}", "TM: 0.000000",
+        "TI: 0.000000",
         f"DwellTime: {spectrum.dwell * 1e6:.9g}", "EchoNumber: 0", f"NumberOfAverages: {averages:.6f}",
         f"MRFrequency: {spectrum.carrier_mhz:.6f}", f"Nucleus: {spectrum.nucleus}",
         f"MagneticFieldStrength: {spectrum.carrier_mhz * _TESLA_PER_MHZ:.6f}", "NumOfPhaseEncodingSteps: 1",

@@ -52,13 +52,13 @@ def metabolite_moles(name: str, molal: float, mix: TissueMix, constants: Constan
     Parameters
     ----------
     molal
-        Concentration in mmol per kg water of the box's tissue (GM and WM together). With a white-to-grey ratio other than
-        1 the two compartments differ and this is their water-weighted mean.
+        Concentration in mmol per kg water of the box's tissue (GM and WM together). With a white-to-grey ratio other
+        than 1 the two compartments differ and this is their water-weighted mean.
     """
     water = mix.vector[:2] * np.array(constants.water.content[:2])
     profile = np.array([1.0, constants.white_to_grey.get(name, 1.0)])
     weight = water * profile
-    return molal * water.sum() * weight / weight.sum() if weight.sum() > 0 else np.zeros(2)
+    return np.asarray(molal * water.sum() * weight / weight.sum()) if weight.sum() > 0 else np.zeros(2)
 
 
 def per_litre(molal: float, mix: TissueMix, constants: Constants) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,9 +12,9 @@ import numpy as np
 
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 from mrs_pipeline.synthetic import artefacts as art
-from mrs_pipeline.synthetic.constants import Constants
+from mrs_pipeline.synthetic.lineshape import advance, decay_from_file, gaussian_decay
 from mrs_pipeline.synthetic.macromolecules import macromolecule_fid
-from mrs_pipeline.synthetic.settings import Acquisition, Artefacts, Macromolecules, Range, SpectrumSettings
+from mrs_pipeline.synthetic.settings import Acquisition, Artefacts, Range, SpectrumSettings
 from mrs_pipeline.synthetic.signal import (
     TissueMix,
     metabolite_moles,
@@ -24,10 +24,35 @@ from mrs_pipeline.synthetic.signal import (
     water_weights,
 )
 
+WATER_LINE_PPM = 4.65
+"""Chemical shift of water at body temperature."""
+
+_METABOLITE_CENTRE_PPM = 3.2
+"""Middle of the lines for interpolation."""
+
 
 @dataclass(frozen=True)
-class SpectrumTruth:
-    """What a synthetic spectrum was made from.
+class Drawn:
+    """The nuisance values of one scan; see :class:`mrs_pipeline.synthetic.Artefacts` for their meaning."""
+
+    gauss_hz: float
+    snr: float
+    offset_hz: float
+    phase_deg: float
+    delay_s: float
+    water_offset_hz: float
+    water_phase_deg: float
+    eddy_deg: float
+    eddy_tau_s: float
+    residual_water: float
+    lipid_protons: float
+    spurious_echo: float
+    baseline_roll: float
+
+
+@dataclass(frozen=True)
+class SpectrumTruth(Drawn):
+    """What a synthetic spectrum was made from: the nuisance values drawn, and these.
 
     Parameters
     ----------
@@ -39,18 +64,10 @@ class SpectrumTruth:
         The same for the water molecule in the water scan.
     tissue
         Volume fractions.
-    gauss_hz
-        Gaussian width of the B0 distribution.
     fwhm_hz
-        Width of the creatine singlet: that Gaussian together with its T2, by the approximation of Olivero & Longbothum.
-    snr, noise_sd
-        NAA height over noise in the spectrum; SD of the real part of one FID point of the metabolite scan.
-    offset_hz, phase_deg, delay_s
-        Frequency, phase and acquisition delay of the metabolite scan.
-    water_offset_hz, water_phase_deg
-        Of the water scan.
-    eddy_deg, eddy_tau_s, residual_water, lipid_protons, spurious_echo, baseline_roll
-        As drawn.
+        Width of the creatine singlet: Gaussian B0 distribution and T2 together.
+    noise_sd
+        SD of the real part of one point of the averaged metabolite FID.
     """
 
     molal: Mapping[str, float]
@@ -58,21 +75,8 @@ class SpectrumTruth:
     amplitudes: Mapping[str, float]
     water_amplitude: float
     tissue: TissueMix
-    gauss_hz: float
     fwhm_hz: float
-    snr: float
     noise_sd: float
-    offset_hz: float
-    phase_deg: float
-    delay_s: float
-    water_offset_hz: float
-    water_phase_deg: float
-    eddy_deg: float
-    eddy_tau_s: float
-    residual_water: float
-    lipid_protons: float
-    spurious_echo: float
-    baseline_roll: float
 
 
 class SyntheticScan(NamedTuple):
@@ -83,27 +87,17 @@ class SyntheticScan(NamedTuple):
     truth: SpectrumTruth
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The nuisance values of one scan."""
+@dataclass(frozen=True, eq=False)
+class CleanScan:
+    """The noise-free FIDs of one scan with everything but drift, coils and noise, shape (n_points,)."""
 
-    gauss_hz: float
-    snr: float
-    offset_hz: float
-    phase_deg: float
-    delay_s: float
-    water_offset_hz: float
-    water_phase_deg: float
-    eddy_deg: float
-    eddy_tau_s: float
-    residual_water: float
-    lipid_protons: float
-    spurious_echo: float
-    baseline_roll: float
+    metabolite: ComplexArray
+    water: ComplexArray
+    truth: SpectrumTruth
 
 
 @lru_cache(maxsize=8)
-def metabolite_signals(acq: Acquisition, names: tuple[str, ...], source: str = "simulate") -> Mapping[str, ComplexArray]:
+def metabolite_signals(acq: Acquisition, names: tuple[str, ...], source: str) -> Mapping[str, ComplexArray]:
     """Return each metabolite's FID in the basis unit, sampled as the acquisition, without relaxation.
 
     Parameters
@@ -121,15 +115,16 @@ def metabolite_signals(acq: Acquisition, names: tuple[str, ...], source: str = "
             te1=acq.te1,
             te2=acq.te2,
             field_mhz=acq.carrier_mhz,
-            bandwidth=1 / acq.dwell,
+            dwell=acq.dwell,
             n_points=acq.n_points,
             names=names,
             linewidth_hz=0.0,
+            reference_ppm=acq.reference_ppm,
         )
     else:
         basis = load_basis(source).select(names)
-    basis = basis.resampled(acq.dwell, acq.n_points, acq.carrier_mhz, acq.reference_ppm)
-    return MappingProxyType(dict(zip(basis.names, np.asarray(basis.fids), strict=True)))
+        basis = basis.resampled(acq.dwell, acq.n_points, acq.carrier_mhz, acq.reference_ppm)
+    return MappingProxyType(dict(zip(names, np.asarray(basis.fids), strict=True)))
 
 
 def simulate_spectrum(
@@ -146,7 +141,8 @@ def simulate_spectrum(
     seed
         Seed or generator.
     signals
-        Metabolite FIDs in the basis unit on the acquisition's grid; simulated or loaded as the settings say when ``None``.
+        Metabolite FIDs in the basis unit on the acquisition's grid; simulated or loaded as the settings say when
+        ``None``.
 
     Returns
     -------
@@ -155,11 +151,14 @@ def simulate_spectrum(
     """
     s = settings or SpectrumSettings()
     rng = np.random.default_rng(seed)
-    if signals is None:
-        signals = metabolite_signals(s.acquisition, tuple(s.concentrations), s.basis)
     drawn = draw_artefacts(s.artefacts, rng)
-    macromolecules = macromolecule_fid(s.acquisition, s.macromolecules, rng)
-    return assemble(s, TissueMix(*s.tissue), drawn, signals, macromolecules, rng)
+    broad = macromolecule_fid(s.acquisition, s.macromolecules, rng)
+    return with_noise(s, clean_scan(s, drawn, signals or signals_for(s), broad, rng), rng)
+
+
+def signals_for(s: SpectrumSettings) -> Mapping[str, ComplexArray]:
+    """Return the metabolite FIDs that the settings ask for."""
+    return metabolite_signals(s.acquisition, tuple(s.concentrations), s.basis)
 
 
 def draw_artefacts(limits: Artefacts, rng: np.random.Generator) -> Drawn:
@@ -185,69 +184,115 @@ def draw_artefacts(limits: Artefacts, rng: np.random.Generator) -> Drawn:
     )
 
 
-def assemble(
+def clean_scan(
     s: SpectrumSettings,
-    mix: TissueMix,
     drawn: Drawn,
     signals: Mapping[str, ComplexArray],
     macromolecules: ComplexArray,
     rng: np.random.Generator,
-) -> SyntheticScan:
-    """Put the parts of one scan together; see :func:`simulate_spectrum`."""
-    acq, t = s.acquisition, np.arange(s.acquisition.n_points) * s.acquisition.dwell
-    shape = art.gaussian_decay(t, drawn.gauss_hz)
+) -> CleanScan:
+    """Put the noise-free parts of one scan together."""
+    acq, mix, t = s.acquisition, TissueMix(*s.tissue), times(s.acquisition)
+    shape = b0_decay(s, mix, drawn)
     metabolites = metabolite_fid(s, mix, signals) * shape
     water = water_fid(s, mix) * shape
-    tissue_water = float((mix.vector[:2] * np.array(s.constants.water.content[:2])).sum())
-    broad = s.gain * s.macromolecules.molal * tissue_water * macromolecules * shape
     peak = naa_height(metabolites, acq)
-    extra = extra_signals(s, drawn, t, water[0], peak, rng)
-    noise_sd = peak / (drawn.snr * np.sqrt(acq.n_points))
-    fid = with_phases(metabolites + broad + extra, t, drawn.offset_hz, drawn.phase_deg, drawn)
-    reference = with_phases(water, t, drawn.water_offset_hz, drawn.phase_deg + drawn.water_phase_deg, drawn)
-    fid = fid + complex_noise(noise_sd, acq.n_points, rng)
-    reference = reference + complex_noise(noise_sd * np.sqrt(acq.averages / acq.water_averages), acq.n_points, rng)
-    common = Spectrum(fid, acq.dwell, acq.carrier_mhz, acq.reference_ppm, acq.echo_time, acq.repetition_time, flip_angle=90.0)
-    wet = Spectrum(reference, acq.dwell, acq.carrier_mhz, acq.reference_ppm, acq.water_te, acq.water_tr, flip_angle=90.0)
-    return SyntheticScan(common, wet, _truth(s, mix, drawn, float(noise_sd)))
+    broad = s.gain * s.macromolecules.molal * _tissue_water(s, mix) * macromolecules * shape
+    total = metabolites + broad + extra_signals(s, drawn, abs(water[0]), peak, rng)
+    centre = (_METABOLITE_CENTRE_PPM - acq.reference_ppm) * acq.carrier_mhz
+    total = advance(total, acq.dwell, drawn.delay_s, centre)
+    water = advance(water, acq.dwell, drawn.delay_s, (WATER_LINE_PPM - acq.reference_ppm) * acq.carrier_mhz)
+    truth = _truth(s, mix, drawn, peak / (drawn.snr * float(np.sqrt(acq.n_points))))
+    return CleanScan(
+        with_phases(total, t, drawn.offset_hz, drawn.phase_deg, drawn),
+        with_phases(water, t, drawn.water_offset_hz, drawn.phase_deg + drawn.water_phase_deg, drawn),
+        truth,
+    )
+
+
+def with_noise(s: SpectrumSettings, clean: CleanScan, rng: np.random.Generator) -> SyntheticScan:
+    """Add the noise of averaged scans."""
+    acq, sd = s.acquisition, clean.truth.noise_sd
+    wet_sd = sd * float(np.sqrt(acq.averages / acq.water_averages))
+    metabolite = metabolite_spectrum(acq, clean.metabolite + complex_noise(sd, (acq.n_points,), rng))
+    water = water_spectrum(acq, clean.water + complex_noise(wet_sd, (acq.n_points,), rng))
+    return SyntheticScan(metabolite, water, clean.truth)
+
+
+def times(acq: Acquisition) -> FloatArray:
+    """Return the time of each point in seconds."""
+    return np.asarray(np.arange(acq.n_points) * acq.dwell, dtype=np.float64)
+
+
+def metabolite_spectrum(acq: Acquisition, fid: ComplexArray, dims: tuple[str, ...] = ()) -> Spectrum:
+    """Wrap FIDs of the metabolite scan."""
+    return Spectrum(
+        fid,
+        acq.dwell,
+        acq.carrier_mhz,
+        acq.reference_ppm,
+        echo_time=acq.echo_time,
+        repetition_time=acq.repetition_time,
+        flip_angle=90.0,
+        dims=dims,
+    )
+
+
+def water_spectrum(acq: Acquisition, fid: ComplexArray, dims: tuple[str, ...] = ()) -> Spectrum:
+    """Wrap FIDs of the water scan."""
+    return Spectrum(
+        fid,
+        acq.dwell,
+        acq.carrier_mhz,
+        acq.reference_ppm,
+        echo_time=acq.water_te,
+        repetition_time=acq.water_tr,
+        flip_angle=90.0,
+        dims=dims,
+    )
+
+
+def b0_decay(s: SpectrumSettings, mix: TissueMix, drawn: Drawn) -> ComplexArray:
+    """Return the decay all lines share: Gaussian, or what a real water scan shows."""
+    acq = s.acquisition
+    if s.lineshape is None:
+        return gaussian_decay(times(acq), drawn.gauss_hz)
+    weight = water_moles(mix, s.constants) * water_weights(s.constants, acq.water_tr, acq.water_te)
+    rate = float(weight @ (1 / np.array(s.constants.water.t2)) / weight.sum())
+    return decay_from_file(s.lineshape, acq.dwell, acq.n_points, 1 / rate)
 
 
 def metabolite_fid(s: SpectrumSettings, mix: TissueMix, signals: Mapping[str, ComplexArray]) -> ComplexArray:
     """Sum the metabolites over grey and white matter, each decaying with its own T2; no B0 distribution yet."""
-    acq = s.acquisition
-    t = np.arange(acq.n_points) * acq.dwell
+    acq, t = s.acquisition, times(s.acquisition)
     total = np.zeros(acq.n_points, dtype=np.complex128)
     for name, molal in s.concentrations.items():
-        times = s.constants.relaxation(name)
+        relaxation = s.constants.relaxation(name)
         moles = metabolite_moles(name, molal, mix, s.constants)
-        weight = moles * metabolite_weights(times, acq.repetition_time, acq.echo_time)
-        decay = weight[0] * np.exp(-t / times.t2_gm) + weight[1] * np.exp(-t / times.t2_wm)
+        weight = moles * metabolite_weights(relaxation, acq.repetition_time, acq.echo_time)
+        decay = weight[0] * np.exp(-t / relaxation.t2_gm) + weight[1] * np.exp(-t / relaxation.t2_wm)
         total += s.gain * decay * signals[name]
     return total
 
 
 def water_fid(s: SpectrumSettings, mix: TissueMix) -> ComplexArray:
     """Sum the water of the three compartments (two protons a molecule); no B0 distribution yet."""
-    acq, water = s.acquisition, s.constants.water
-    t = np.arange(acq.n_points) * acq.dwell
+    acq, t = s.acquisition, times(s.acquisition)
     weight = 2 * s.gain * water_moles(mix, s.constants) * water_weights(s.constants, acq.water_tr, acq.water_te)
-    decay = weight @ np.exp(-t / np.array(water.t2)[:, None])
+    decay = weight @ np.exp(-t / np.array(s.constants.water.t2)[:, None])
     hz = (WATER_LINE_PPM - acq.reference_ppm) * acq.carrier_mhz
     return np.asarray(decay * np.exp(2j * np.pi * hz * t))
 
 
-WATER_LINE_PPM = 4.65
-"""Chemical shift of water at body temperature."""
-
-
 def extra_signals(
-    s: SpectrumSettings, drawn: Drawn, t: FloatArray, water0: complex, peak: float, rng: np.random.Generator
+    s: SpectrumSettings, drawn: Drawn, water0: float, peak: float, rng: np.random.Generator
 ) -> ComplexArray:
     """Return residual water, lipid, spurious echo and rolling baseline of the metabolite scan."""
-    acq = s.acquisition
-    out = art.residual_water(t, acq.carrier_mhz, drawn.residual_water * abs(water0), rng)
+    acq, t = s.acquisition, times(s.acquisition)
+    out = art.residual_water(t, acq.carrier_mhz, drawn.residual_water * water0, rng)
     lipid = s.gain * drawn.lipid_protons * art.lipid(t, acq.carrier_mhz, acq.reference_ppm, rng)
-    echo = drawn.spurious_echo * s.gain * 30.0 * art.spurious_echo(t, rng)
+    naa = 3 * s.gain * s.concentrations.get("NAA", 10.0)
+    echo = drawn.spurious_echo * naa * art.spurious_echo(t, rng)
     roll = art.baseline_roll(t, acq.carrier_mhz, acq.reference_ppm, drawn.baseline_roll * peak, rng)
     return out + lipid + echo + roll
 
@@ -259,15 +304,15 @@ def with_phases(fid: ComplexArray, t: FloatArray, offset_hz: float, phase_deg: f
 
 
 def naa_height(fid: ComplexArray, acq: Acquisition) -> float:
-    """Return the height of the NAA singlet in the real, unnormalised spectrum of a phased FID."""
-    spectrum = Spectrum(fid, acq.dwell, acq.carrier_mhz, acq.reference_ppm)
+    """Return the height of the largest peak at 1.9-2.15 ppm in the real, unnormalised spectrum of a phased FID."""
+    spectrum = metabolite_spectrum(acq, fid)
     window = (spectrum.ppm > 1.9) & (spectrum.ppm < 2.15)
     return float(spectrum.spectrum().real[window].max())
 
 
-def complex_noise(sd: float, n: int, rng: np.random.Generator) -> ComplexArray:
+def complex_noise(sd: float, shape: tuple[int, ...], rng: np.random.Generator) -> ComplexArray:
     """Return white noise of the given SD in the real and in the imaginary part."""
-    pair = rng.standard_normal((2, n))
+    pair = rng.standard_normal((2, *shape))
     return np.asarray(sd * (pair[0] + 1j * pair[1]))
 
 
@@ -276,38 +321,29 @@ def voigt_fwhm(lorentz_hz: float, gauss_hz: float) -> float:
     return 0.5346 * lorentz_hz + float(np.sqrt(0.2166 * lorentz_hz**2 + gauss_hz**2))
 
 
+def _tissue_water(s: SpectrumSettings, mix: TissueMix) -> float:
+    return float(mix.vector[:2] @ np.array(s.constants.water.content[:2]))
+
+
 def _truth(s: SpectrumSettings, mix: TissueMix, drawn: Drawn, noise_sd: float) -> SpectrumTruth:
     acq, constants = s.acquisition, s.constants
     water = s.gain * float(water_moles(mix, constants) @ water_weights(constants, acq.water_tr, acq.water_te))
     cr = constants.relaxation("Cr")
     grey = mix.gm / (mix.gm + mix.wm)
     lorentz = (grey / cr.t2_gm + (1 - grey) / cr.t2_wm) / np.pi
-    values = {name: getattr(drawn, name) for name in drawn.__dataclass_fields__}
     return SpectrumTruth(
+        **{field.name: getattr(drawn, field.name) for field in fields(Drawn)},
         molal=MappingProxyType(dict(s.concentrations)),
         molar=MappingProxyType({k: per_litre(v, mix, constants) for k, v in s.concentrations.items()}),
-        amplitudes=MappingProxyType({k: _amplitude(k, v, s, mix, constants) for k, v in s.concentrations.items()}),
+        amplitudes=MappingProxyType({k: _amplitude(k, v, s, mix) for k, v in s.concentrations.items()}),
         water_amplitude=water,
         tissue=mix,
         fwhm_hz=voigt_fwhm(lorentz, drawn.gauss_hz),
         noise_sd=noise_sd,
-        **values,
     )
 
 
-def _amplitude(name: str, molal: float, s: SpectrumSettings, mix: TissueMix, constants: Constants) -> float:
+def _amplitude(name: str, molal: float, s: SpectrumSettings, mix: TissueMix) -> float:
     acq = s.acquisition
-    weight = metabolite_weights(constants.relaxation(name), acq.repetition_time, acq.echo_time)
-    return s.gain * float(metabolite_moles(name, molal, mix, constants) @ weight)
-
-
-__all__ = [
-    "Drawn",
-    "Macromolecules",
-    "SpectrumTruth",
-    "SyntheticScan",
-    "assemble",
-    "draw_artefacts",
-    "metabolite_signals",
-    "simulate_spectrum",
-]
+    weight = metabolite_weights(s.constants.relaxation(name), acq.repetition_time, acq.echo_time)
+    return s.gain * float(metabolite_moles(name, molal, mix, s.constants) @ weight)

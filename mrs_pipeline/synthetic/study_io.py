@@ -18,11 +18,26 @@ def write_study(truth: TrialTruth) -> None:
     s, acq = truth.settings, truth.settings.spectrum.acquisition
     place = r"(?P<participant>[A-Za-z0-9]+)/(?P<visit>[A-Za-z0-9]+)/"
     file = place + r"[A-Za-z0-9]+_[A-Za-z0-9]+_(?P<region>[A-Za-z0-9]+)_{kind}\." + _ENDING[s.vendor] + "$"
-    scans = [("svs", file.replace("{kind}", "act")), ("mrsref", file.replace("{kind}", "ref")), ("T1w", place + r".*_T1w\.nii\.gz$")]
-    lines = ["[study]", 'name = "synthetic trial"', f"visits = {toml_value(s.visits)}", f"regions = {toml_value(s.regions)}", ""]
+    scans = [
+        ("svs", file.replace("{kind}", "act")),
+        ("mrsref", file.replace("{kind}", "ref")),
+        ("T1w", place + r".*_T1w\.nii\.gz$"),
+    ]
+    lines = [
+        "[study]",
+        'name = "synthetic trial"',
+        f"visits = {toml_value(s.visits)}",
+        f"regions = {toml_value(s.regions)}",
+        "",
+    ]
     for role, pattern in scans:
         lines += ["[[convert.scans]]", f"pattern = '{pattern}'", f'role = "{role}"', ""]
-    primary = [[key.partition("@")[0], region] for key in s.effects for region in s.regions if key.partition("@")[2] in ("", region)]
+    primary = [
+        [key.partition("@")[0], region]
+        for key in s.effects
+        for region in s.regions
+        if key.partition("@")[2] in ("", region)
+    ]
     lines += [
         "[protocol]", f'sequence = "{acq.sequence}"', f"echo_time = {acq.echo_time}",
         f"repetition_time = {acq.repetition_time}", f"transients = {acq.averages}", f"field_mhz = {acq.carrier_mhz}", "",
@@ -46,7 +61,13 @@ def write_tables(truth: TrialTruth, clinical: list[Clinical]) -> None:
 
 def _write_participants(truth: TrialTruth) -> None:
     rows = [
-        {"participant_id": p.bids_id, "age": str(p.age), "sex": p.sex, "bmi": f"{p.bmi:.1f}", "scanned": str(p.scanned).lower()}
+        {
+            "participant_id": p.bids_id,
+            "age": str(p.age),
+            "sex": p.sex,
+            "bmi": f"{p.bmi:.1f}",
+            "scanned": str(p.scanned).lower(),
+        }
         for p in truth.participants
     ]
     write_tsv(truth.folder / "participants.tsv", ("participant_id", "age", "sex", "bmi", "scanned"), rows)
@@ -54,7 +75,10 @@ def _write_participants(truth: TrialTruth) -> None:
         "age": {"Description": "Age at enrolment", "Units": "year"},
         "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
         "bmi": {"Description": "Body-mass index", "Units": "kg/m^2"},
-        "scanned": {"Description": "Whether in the scanned sub-study", "Levels": {"true": "scanned", "false": "not scanned"}},
+        "scanned": {
+            "Description": "Whether in the scanned sub-study",
+            "Levels": {"true": "scanned", "false": "not scanned"},
+        },
     }
     write_json(truth.folder / "participants.json", described)
 
@@ -67,7 +91,16 @@ def _write_tissue(truth: TrialTruth) -> None:
             continue
         gm, wm, csf = (number(v) for v in scan.physics.tissue.vector)
         plan = scan.plan
-        rows.append({"participant_id": plan.participant.bids_id, "session": plan.visit, "voi": plan.region, "GM": gm, "WM": wm, "CSF": csf})
+        rows.append(
+            {
+                "participant_id": plan.participant.bids_id,
+                "session": plan.visit,
+                "voi": plan.region,
+                "GM": gm,
+                "WM": wm,
+                "CSF": csf,
+            }
+        )
     write_tsv(truth.folder / "tissue.tsv", ("participant_id", "session", "voi", "GM", "WM", "CSF"), rows)
 
 

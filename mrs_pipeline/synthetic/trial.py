@@ -140,7 +140,9 @@ def plan_scans(settings: TrialSettings, people: tuple[Participant, ...]) -> tupl
         for v, visit in enumerate(settings.visits):
             for r, region in enumerate(settings.regions):
                 rng = stream(settings.seed, 2, index, v, r)
-                molal = _at_visit(settings, person, visit, region, levels[region], rng.standard_normal(len(levels[region])))
+                molal = _at_visit(
+                    settings, person, visit, region, levels[region], rng.standard_normal(len(levels[region]))
+                )
                 missed = (person.drops_out and v > 0) or bool(rng.random() < settings.missed_scan)
                 scans.append(PlannedScan(person, visit, region, molal, broken=False, missed=missed))
     return _break_one(tuple(scans)) if settings.broken_scan else tuple(scans)

@@ -26,10 +26,34 @@ _PHYSICS = (
 def write_truth(truth: TrialTruth) -> None:
     """Write scans.tsv, concentrations.tsv, effects.tsv, constants.json, settings.json and files.tsv."""
     folder = truth.folder / "truth"
-    scan_columns = ("participant_id", "session", "voi", "arm", "status", "f_gm", "f_wm", "f_csf", *_PHYSICS, *_affine_names(), "files")
+    scan_columns = (
+        "participant_id",
+        "session",
+        "voi",
+        "arm",
+        "status",
+        "f_gm",
+        "f_wm",
+        "f_csf",
+        *_PHYSICS,
+        *_affine_names(),
+        "files",
+    )
     write_tsv(folder / "scans.tsv", scan_columns, [_scan_row(scan) for scan in truth.scans])
-    columns = ("participant_id", "session", "voi", "metabolite", "molal", "molar", "ratio_tCr", "amplitude", "effect_factor")
-    write_tsv(folder / "concentrations.tsv", columns, [row for scan in truth.scans for row in _metabolite_rows(truth, scan)])
+    columns = (
+        "participant_id",
+        "session",
+        "voi",
+        "metabolite",
+        "molal",
+        "molar",
+        "ratio_tCr",
+        "amplitude",
+        "effect_factor",
+    )
+    write_tsv(
+        folder / "concentrations.tsv", columns, [row for scan in truth.scans for row in _metabolite_rows(truth, scan)]
+    )
     effects = effect_rows(truth)
     write_tsv(folder / "effects.tsv", tuple(effects[0]) if effects else _EFFECT_COLUMNS, effects)
     write_json(folder / "constants.json", {"constants": truth.settings.spectrum.constants, "sources": SOURCES})
@@ -76,7 +100,19 @@ def _metabolite_rows(truth: TrialTruth, scan: ScanTruth) -> list[Row]:
     return rows
 
 
-_EFFECT_COLUMNS = ("voi", "metabolite", "session", "arm_a", "arm_b", "relative", "molal", "molar", "realised_molal", "n_a", "n_b")
+_EFFECT_COLUMNS = (
+    "voi",
+    "metabolite",
+    "session",
+    "arm_a",
+    "arm_b",
+    "relative",
+    "molal",
+    "molar",
+    "realised_molal",
+    "n_a",
+    "n_b",
+)
 
 
 def effect_rows(truth: TrialTruth) -> list[Row]:
@@ -110,7 +146,11 @@ def _effect_row(truth: TrialTruth, region: str, name: str, arm: str) -> Row:
     base = _population_mean(truth, region, name, s.arms[0])
     change = _population_mean(truth, region, name, arm) - base
     fractions = [scan.physics.tissue for scan in truth.scans if scan.physics is not None and scan.plan.region == region]
-    molar = float(np.mean([per_litre(change, mix, s.spectrum.constants) for mix in fractions])) if fractions else float("nan")
+    molar = (
+        float(np.mean([per_litre(change, mix, s.spectrum.constants) for mix in fractions]))
+        if fractions
+        else float("nan")
+    )
     a, b = (_true_changes(truth, region, name, which) for which in (s.arms[0], arm))
     realised = number(float(np.mean(b) - np.mean(a))) if a and b else "n/a"
     return {
@@ -136,7 +176,11 @@ def _write_checksums(truth: TrialTruth) -> None:
     target = truth.folder / "truth" / "files.tsv"
     files = sorted(p for p in truth.folder.rglob("*") if p.is_file() and p != target)
     rows = [
-        {"file": p.relative_to(truth.folder).as_posix(), "bytes": str(p.stat().st_size), "sha256": hashlib.sha256(p.read_bytes()).hexdigest()}
+        {
+            "file": p.relative_to(truth.folder).as_posix(),
+            "bytes": str(p.stat().st_size),
+            "sha256": hashlib.sha256(p.read_bytes()).hexdigest(),
+        }
         for p in files
     ]
     write_tsv(target, ("file", "bytes", "sha256"), rows)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 
 def to_vax(values: npt.ArrayLike) -> bytes:
-    """Encode real numbers as VAX F_floating, four bytes each.
+    r"""Encode real numbers as VAX F_floating, four bytes each.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ def to_vax(values: npt.ArrayLike) -> bytes:
 
     Notes
     -----
-    IEEE single: :math:`(1+m/2^{23})\\,2^{e-127}`; VAX F: :math:`(1/2+m/2^{24})\\,2^{E-128}`, so the mantissa bits agree and
-    :math:`E=e+2`. The two 16-bit words are stored most significant first, each little endian (VAX Architecture Reference
-    Manual, 1987). Numbers below the smallest normal float become zero.
+    IEEE single: :math:`(1+m/2^{23})\,2^{e-127}`; VAX F: :math:`(1/2+m/2^{24})\,2^{E-128}`, so the mantissa bits agree
+    and :math:`E=e+2`. The two 16-bit words are stored most significant first, each little endian (VAX Architecture
+    Reference Manual, 1987). Numbers below the smallest normal float become zero.
     """
     ieee = np.ascontiguousarray(values, dtype="<f4").ravel()
     word = ieee.view("<u4").astype(np.uint64)

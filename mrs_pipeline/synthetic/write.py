@@ -17,7 +17,7 @@ from mrs_pipeline.synthetic.philips_io import write_sdat
 from mrs_pipeline.synthetic.settings import SpectrumSettings, TrialSettings
 from mrs_pipeline.synthetic.siemens_io import write_rda
 from mrs_pipeline.synthetic.signal import TissueMix
-from mrs_pipeline.synthetic.spectra import SpectrumTruth, assemble, draw_artefacts, metabolite_signals
+from mrs_pipeline.synthetic.spectra import SpectrumTruth, clean_scan, draw_artefacts, signals_for, with_noise
 from mrs_pipeline.synthetic.study_io import write_study, write_tables
 from mrs_pipeline.synthetic.trial import Participant, PlannedScan, enrol, plan_scans, stream
 from mrs_pipeline.synthetic.truth_io import write_truth
@@ -80,7 +80,9 @@ class TrialTruth:
         return tuple(scan.plan.key for scan in self.scans if scan.plan.broken)
 
 
-def write_trial(out_dir: str | Path, settings: TrialSettings | None = None, progress: Progress | None = None) -> TrialTruth:
+def write_trial(
+    out_dir: str | Path, settings: TrialSettings | None = None, progress: Progress | None = None
+) -> TrialTruth:
     """Write a synthetic trial as scanner files; the layout is described in docs/synthetic.md.
 
     Parameters
@@ -104,7 +106,7 @@ def write_trial(out_dir: str | Path, settings: TrialSettings | None = None, prog
     plans = plan_scans(s, people)
     acq = s.spectrum.acquisition
     say(f"simulating {len(s.spectrum.concentrations)} metabolites ({acq.sequence}, TE {acq.echo_time * 1e3:g} ms)")
-    signals = metabolite_signals(acq, tuple(s.spectrum.concentrations), s.spectrum.basis)
+    signals = signals_for(s.spectrum)
     scans: list[ScanTruth] = []
     for index, person in enumerate(people):
         mine = [plan for plan in plans if plan.participant is person]
@@ -155,8 +157,9 @@ def _write_scan(
     affine = pose @ box
     if plan.missed:
         return ScanTruth(plan, None, affine, ())
-    mix = heads.box_tissue(head, box, step_mm=1.0)
-    scan = assemble(_spectrum_settings(s, plan, mix), mix, draw_artefacts(s.spectrum.artefacts, rng), signals, broad, rng)
+    mix = heads.box_tissue(head, box, step_mm=s.head.quadrature_mm)
+    spectrum = _spectrum_settings(s, plan, mix)
+    scan = with_noise(spectrum, clean_scan(spectrum, draw_artefacts(spectrum.artefacts, rng), signals, broad, rng), rng)
     stem = scan_folder(folder, plan) / f"{plan.participant.label}_{plan.visit}_{plan.region}"
     acq = s.spectrum.acquisition
     halved = s.vendor == "philips" if s.halved_first_point is None else s.halved_first_point
@@ -173,7 +176,7 @@ def _write_scan(
 
 
 def _spectrum_settings(s: TrialSettings, plan: PlannedScan, mix: TissueMix) -> SpectrumSettings:
-    return replace(s.spectrum, concentrations=plan.molal, tissue=tuple(float(v) for v in mix.vector))
+    return replace(s.spectrum, concentrations=plan.molal, tissue=(mix.gm, mix.wm, mix.csf))
 
 
 def place_box(s: TrialSettings, region: str, head: heads.Head, rng: np.random.Generator) -> FloatArray:
