@@ -1,27 +1,55 @@
 """BIDS: names and entities, sidecars by inheritance, the scans of a dataset with their references, derivative names."""
 
+from mrs_pipeline.bids.dataset import (
+    BIDSIGNORE,
+    dataset_description,
+    json_text,
+    participants_table,
+    read_table,
+    readme,
+    table_text,
+)
 from mrs_pipeline.bids.derivatives import DERIVATIVES, GROUP_FILES, derivative_path
 from mrs_pipeline.bids.index import Scan, Skipped, Survey, index, survey
-from mrs_pipeline.bids.links import bids_uri, resolve_uri
+from mrs_pipeline.bids.links import Candidate, Link, bids_uri, link_anatomical, link_reference, resolve_uri
 from mrs_pipeline.bids.names import ENTITY_ORDER, Entities, build_name, clean_label, parse_name
+from mrs_pipeline.bids.plan import Labels, Rule, Target, Unplaced, clashes, pattern_of, place
 from mrs_pipeline.bids.sidecars import read_json, read_sidecar
 
 __all__ = [
+    "BIDSIGNORE",
     "DERIVATIVES",
     "ENTITY_ORDER",
     "GROUP_FILES",
+    "Candidate",
     "Entities",
+    "Labels",
+    "Link",
+    "Rule",
     "Scan",
     "Skipped",
     "Survey",
+    "Target",
+    "Unplaced",
     "bids_uri",
     "build_name",
+    "clashes",
     "clean_label",
+    "dataset_description",
     "derivative_path",
     "index",
+    "json_text",
+    "link_anatomical",
+    "link_reference",
     "parse_name",
+    "participants_table",
+    "pattern_of",
+    "place",
     "read_json",
     "read_sidecar",
+    "read_table",
+    "readme",
     "resolve_uri",
     "survey",
+    "table_text",
 ]
