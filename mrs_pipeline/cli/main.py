@@ -16,8 +16,8 @@ COMMANDS = ("convert", "check", "run", "basis", "submit", "review", "demo")
 EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE = 0, 1, 2
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, or of some commands only."""
     parser = argparse.ArgumentParser(
         prog="mrs-pipeline",
         description="MR spectroscopy of clinical trials: scanner files to a blinded, defensible arm comparison.",
@@ -26,14 +26,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mrs-pipeline {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in commands:
         importlib.import_module(f"mrs_pipeline.cli.{name}").add_parser(subparsers)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    named = [words[0]] if words and words[0] in COMMANDS else COMMANDS
+    args = build_parser(named).parse_args(words)
     try:
         code: int = importlib.import_module(f"mrs_pipeline.cli.{args.command.replace('-', '_')}").run(args)
     except StudyError as error:
@@ -43,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mrs-pipeline {args.command}: {error}", file=sys.stderr)
         return EXIT_SOME_FAILED
     except KeyboardInterrupt:
-        print(f"mrs-pipeline {args.command}: stopped by the user; start the same command again to go on", file=sys.stderr)
+        print(
+            f"mrs-pipeline {args.command}: stopped by the user; start the same command again to go on", file=sys.stderr
+        )
         return 130
     except BrokenPipeError:
         return EXIT_SOME_FAILED

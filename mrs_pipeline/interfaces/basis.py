@@ -64,8 +64,20 @@ class PrepareBasis(MrsInterface):
             basis, assumed = imported(str(path), settings), ()
         warnings = (*assumed, *check_match(basis, spectrum, allow_te_mismatch=settings.allow_te_mismatch))
         write_basis_file(basis, cwd / "basis.npz")
-        (cwd / "basis.json").write_text(json.dumps(basis_record(basis, warnings), indent=1), encoding="utf-8")
+        record = {**basis_record(basis, warnings), "te_mismatch": te_mismatch(basis, spectrum)}
+        (cwd / "basis.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return {"basis": cwd / "basis.npz", "record": cwd / "basis.json"}
+
+
+def te_mismatch(basis: Basis, spectrum: Spectrum) -> bool:
+    """Whether a basis set of another echo time was let through (``[basis] allow_te_mismatch``)."""
+    from mrs_pipeline.basis import check_match
+
+    try:
+        check_match(basis, spectrum, allow_te_mismatch=False)
+    except BasisError:
+        return True
+    return False
 
 
 def stated_sequence(sidecar: dict[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Preprocess(MrsInterface):
         from mrs_pipeline.preprocess import preprocess, save
 
         scans = self._scans()
+        refuse_mirrored(scans["svs"])
         result = preprocess(
             scans["svs"].spectrum,
             scans["conc"].spectrum if "conc" in scans else None,
@@ -63,6 +65,26 @@ class Preprocess(MrsInterface):
         sidecars = json.loads(self.inputs.sidecars)
         paths = {role: getattr(self.inputs, role) for role in ("svs", "conc", "ecc")}
         return {role: read(path, sidecar=sidecars.get(role)) for role, path in paths.items() if isdefined(path)}
+
+
+def refuse_mirrored(scan: NiftiMrs) -> None:
+    """Stop at a spectrum that is mirrored about water instead of fitting it badly.
+
+    Raises
+    ------
+    InputError
+        NAA, creatine and choline clearly stand on the wrong side of water.
+    """
+    from mrs_pipeline.nifti_mrs import judge_orientation
+
+    verdict = judge_orientation(scan.spectrum)
+    if verdict.verdict == "mirrored":
+        raise InputError(
+            f"the spectrum is mirrored about water (pattern of NAA, creatine and choline: {verdict.mirrored:.2f} above "
+            f"water, {verdict.straight:.2f} below)",
+            remedy="convert it again with --conjugate, or with conjugate = true in its rule under [[convert.scans]]",
+            path=scan.path,
+        )
 
 
 def write_preprocessed(result: Preprocessed, scan: NiftiMrs, path: Path) -> None:

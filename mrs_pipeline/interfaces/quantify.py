@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import File, TraitedSpec, traits
 
 from mrs_pipeline.errors import MrsError
 from mrs_pipeline.interfaces.base import MrsInterface
+
+if TYPE_CHECKING:
+    from mrs_pipeline.quantify import Quantified
+
+
+def marked(quantified: Quantified, flag: str) -> Quantified:
+    """Add a flag to every number of a scan."""
+    rows = tuple(replace(row, flags=";".join(filter(None, [row.flags, flag]))) for row in quantified.rows)
+    return replace(quantified, rows=rows)
 
 
 class QuantifyInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
@@ -64,6 +73,8 @@ class Quantify(MrsInterface):
             ScanTiming.of(metabolite, water, age=self._age()),
             QuantifySection.model_validate_json(self.inputs.settings),
         )
+        if json.loads(Path(self.inputs.basis_record).read_text(encoding="utf-8"))["te_mismatch"]:
+            quantified = marked(quantified, "basis_te_mismatch")
         dictionary = write_concentrations(quantified, json.loads(self.inputs.identity), cwd / "concentrations.tsv")
         record = {
             "water": None if water_fit is None else asdict(water_fit),

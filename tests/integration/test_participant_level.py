@@ -1,0 +1,275 @@
+"""The participant level on small BIDS datasets: what comes out, and what every kind of bad input ends in."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mrs_pipeline.cli import main
+from mrs_pipeline.nifti_mrs import NiftiMrs, write
+from mrs_pipeline.synthetic import simulate_spectrum
+
+AFFINE = np.array([[20.0, 0, 0, 0], [0, 20, 0, 30], [0, 0, 20, 40], [0, 0, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def good():
+    metabolite, water, truth = simulate_spectrum(seed=5)
+    return metabolite, water, truth
+
+
+def sidecar(spectrum, **fields):
+    facts = {
+        "ResonantNucleus": ["1H"],
+        "SpectrometerFrequency": [spectrum.carrier_mhz],
+        "SpectralWidth": spectrum.bandwidth,
+        "EchoTime": spectrum.echo_time,
+        "RepetitionTime": spectrum.repetition_time,
+        "PulseSequenceType": "PRESS",
+        "Manufacturer": "Philips",
+    } | fields
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def add(bids, name, spectrum, **fields):
+    path = bids / f"sub-{name.split('_')[0]}" / "ses-baseline" / "mrs" / f"sub-{name}.nii.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(NiftiMrs(spectrum, AFFINE, {"Manufacturer": "Philips"}), path)
+    path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(sidecar(spectrum, **fields)))
+    return path
+
+
+def dataset(tmp_path, study=""):
+    bids = tmp_path / "bids"
+    bids.mkdir()
+    (bids / "dataset_description.json").write_text('{"Name": "t", "BIDSVersion": "1.10.0"}')
+    (tmp_path / "study.toml").write_text('[basis]\nsequence = "press"\nte1 = 0.011\nte2 = 0.019\n' + study)
+    return bids
+
+
+def run(tmp_path, *more):
+    command = [
+        "run",
+        str(tmp_path / "bids"),
+        str(tmp_path / "out"),
+        "participant",
+        "--study",
+        str(tmp_path / "study.toml"),
+    ]
+    return main([*command, *more])
+
+
+def status(tmp_path, person):
+    path = next((tmp_path / "out" / f"sub-{person}").rglob("*_desc-status_mrs.json"))
+    return json.loads(path.read_text())
+
+
+def rows(tmp_path, person):
+    path = next((tmp_path / "out" / f"sub-{person}").rglob("*_desc-concentrations_mrs.tsv"))
+    with path.open(newline="") as stream:
+        return {row["metabolite"]: row for row in csv.DictReader(stream, delimiter="\t")}
+
+
+NAME = "ses-baseline_voi-acc"
+TABLE = "participant_id\tsession\tvoi\tGM\tWM\tCSF\n"
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory, good):
+    """One good participant and many bad ones, in one run."""
+    tmp_path = tmp_path_factory.mktemp("mixed")
+    metabolite, water, truth = good
+    tissue = truth.tissue
+    bids = dataset(tmp_path, '[tissue]\nsource = "table"\n')
+    (tmp_path / "tissue.tsv").write_text(TABLE + f"sub-good\tbaseline\tacc\t{tissue.gm}\t{tissue.wm}\t{tissue.csf}\n")
+    add(bids, f"good_{NAME}_svs", metabolite)
+    add(bids, f"good_{NAME}_mrsref", water)
+    add(bids, f"nowater_{NAME}_svs", metabolite)
+    add(bids, f"note_{NAME}_svs", replace(metabolite, echo_time=None))
+    add(bids, f"notr_{NAME}_svs", replace(metabolite, repetition_time=None))
+    add(bids, f"notr_{NAME}_mrsref", replace(water, repetition_time=None))
+    add(bids, f"millis_{NAME}_svs", replace(metabolite, echo_time=None), EchoTime=30)
+    add(bids, f"shortwater_{NAME}_svs", metabolite)
+    add(bids, f"shortwater_{NAME}_mrsref", water.with_fid(water.fid[:1024]))
+    add(bids, f"mirrored_{NAME}_svs", metabolite.with_fid(metabolite.fid.conj()))
+    add(bids, f"empty_{NAME}_svs", metabolite).write_bytes(b"")
+    cut = add(bids, f"cut_{NAME}_svs", metabolite)
+    cut.write_bytes(cut.read_bytes()[:4000])
+    code = run(tmp_path, "--nprocs", "2")
+    return tmp_path, code
+
+
+def test_the_exit_code_says_that_some_failed(mixed):
+    assert mixed[1] == 1
+
+
+def test_a_good_scan_among_bad_ones_comes_out_right(mixed, good):
+    found = rows(mixed[0], "good")
+    truth = good[2]
+    sums = {"tNAA": ("NAA", "NAAG"), "tCr": ("Cr", "PCr"), "tCho": ("GPC", "PCh"), "Glx": ("Glu", "Gln")}
+    for name, tolerance in (("tNAA", 0.12), ("tCr", 0.12), ("tCho", 0.12), ("Glx", 0.25)):
+        planted = sum(truth.molal[part] for part in sums[name])
+        assert float(found[name]["molal"]) == pytest.approx(planted, rel=tolerance)
+    assert found["tNAA"]["reason"] == "n/a"
+
+
+def test_missing_water_leaves_ratios_and_says_so(mixed):
+    row = rows(mixed[0], "nowater")["tNAA"]
+    assert 1.0 < float(row["ratio_tCr"]) < 2.0
+    assert row["molal"] == row["molar"] == row["iu"] == "n/a"
+    assert "no water reference" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("person", "words"),
+    [
+        ("note", "states no echo time"),
+        ("millis", "seconds"),
+        ("mirrored", "--conjugate"),
+        ("empty", "sub-empty_ses-baseline_voi-acc_svs.nii.gz"),
+        ("cut", "sub-cut_ses-baseline_voi-acc_svs.nii.gz"),
+    ],
+)
+def test_a_bad_scan_fails_in_words(mixed, person, words):
+    found = status(mixed[0], person)
+    assert found["status"] == "failed"
+    assert words in found["words"]
+    assert "To fix it: " in found["words"]
+    assert not found["problem"].startswith("unexpected")
+    page = (mixed[0] / "out" / f"sub-{person}_{NAME}_report.html").read_text()
+    assert found["remedy"][:30] in page
+    assert not list((mixed[0] / "out" / f"sub-{person}").rglob("*_desc-concentrations_mrs.tsv"))
+
+
+def test_missing_repetition_time_costs_the_absolute_units_only(mixed):
+    row = rows(mixed[0], "notr")["tCr"]
+    assert row["ratio_tCr"] == "1"
+    assert row["molal"] == "n/a"
+    assert "TR" in row["reason"]
+
+
+def test_a_water_scan_of_another_length_serves(mixed, good):
+    with_all, with_half = rows(mixed[0], "good")["tCr"], rows(mixed[0], "shortwater")["tCr"]
+    assert float(with_half["iu"]) == pytest.approx(float(with_all["iu"]), rel=0.02)
+    assert "tissue" in with_half["reason"]
+
+
+def test_derivatives_are_the_contract(mixed):
+    out = mixed[0] / "out"
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and "sub-good" in path.name}
+    stem = f"sub-good/ses-baseline/mrs/sub-good_{NAME}_desc-"
+    expected = {
+        *(f"{stem}{kind}_mrs.json" for kind in ("fit", "concentrations", "qc", "status", "timing")),
+        f"{stem}concentrations_mrs.tsv",
+        *(
+            f"{stem}{kind}{end}"
+            for kind in ("preproc_svs", "preproc_mrsref", "fit_svs")
+            for end in (".nii.gz", ".json")
+        ),
+        f"sub-good_{NAME}_report.html",
+    }
+    assert found == expected
+    assert {"study.toml", "dataset_description.json", ".bidsignore"} <= {path.name for path in out.iterdir()}
+
+
+def test_provenance_names_sources_and_no_place(mixed):
+    out = mixed[0] / "out"
+    for path in out.rglob("sub-good*"):
+        if path.suffix in {".json", ".tsv", ".html"} and "timing" not in path.name:
+            assert str(mixed[0]) not in path.read_text(), path.name
+    block = status(mixed[0], "good")["provenance"]
+    assert [item["Role"] for item in block["Sources"]] == ["svs", "conc", "ecc"]
+    assert block["Sources"][0]["URI"] == f"bids:raw:sub-good/ses-baseline/mrs/sub-good_{NAME}_svs.nii.gz"
+    assert set(block["SettingsSHA256"]) >= {"fit", "quantify", "qc", "preprocess", "basis"}
+    assert "lmfit" in block["Versions"]
+
+
+def test_qc_json_holds_metrics_drift_and_verdict(mixed):
+    path = next((mixed[0] / "out" / "sub-good").rglob("*_desc-qc_mrs.json"))
+    qc = json.loads(path.read_text())
+    assert qc["snr_tcr"] > 5
+    assert qc["drift_hz"] == qc["drift_deg"] == qc["kept"] == []
+    assert qc["verdict"]["status"] in {"pass", "warn", "fail"}
+    assert qc["fit_status"] in {"ok", "doubtful"}
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path, mixed, good):
+    metabolite, water, truth = good
+    bids = dataset(tmp_path, '[tissue]\nsource = "table"\n')
+    tissue = truth.tissue
+    (tmp_path / "tissue.tsv").write_text(TABLE + f"sub-good\tbaseline\tacc\t{tissue.gm}\t{tissue.wm}\t{tissue.csf}\n")
+    add(bids, f"good_{NAME}_svs", metabolite)
+    add(bids, f"good_{NAME}_mrsref", water)
+    assert run(tmp_path) == 0
+    for path in (tmp_path / "out" / "sub-good").rglob("*"):
+        if path.is_file() and "timing" not in path.name:
+            twin = mixed[0] / "out" / path.relative_to(tmp_path / "out")
+            assert path.read_bytes() == twin.read_bytes(), path.name
+    assert (tmp_path / "out" / f"sub-good_{NAME}_report.html").read_bytes() == (
+        mixed[0] / "out" / f"sub-good_{NAME}_report.html"
+    ).read_bytes()
+
+
+def test_a_scan_that_fails_later_leaves_no_stale_numbers(tmp_path, good):
+    bids = dataset(tmp_path)
+    path = add(bids, f"one_{NAME}_svs", good[0])
+    assert run(tmp_path) == 0
+    assert rows(tmp_path, "one")
+    path.write_bytes(b"")
+    assert run(tmp_path) == 1
+    assert status(tmp_path, "one")["status"] == "failed"
+    assert not list((tmp_path / "out" / "sub-one").rglob("*_desc-concentrations_mrs.*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--participant-label", "nobody"], "nobody"),
+        (["--session-label", "never"], "never"),
+    ],
+)
+def test_labels_that_match_nothing_are_usage_errors(tmp_path, good, capsys, arguments, words):
+    add(dataset(tmp_path), f"one_{NAME}_svs", good[0])
+    assert run(tmp_path, *arguments) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_an_unknown_key_stops_before_any_work(tmp_path, good, capsys):
+    add(dataset(tmp_path, "[fit]\nbasline = 3\n"), f"one_{NAME}_svs", good[0])
+    assert run(tmp_path) == 2
+    assert "did you mean 'baseline'?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_writes_nothing(tmp_path, good, capsys):
+    add(dataset(tmp_path), f"one_{NAME}_svs", good[0])
+    assert run(tmp_path, "--dry-run") == 0
+    assert "sub-one_ses-baseline_voi-acc" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("basis/3T_PRESS_Philips_35ms_noMM.BASIS", "35.0 ms"), ("basis/press_30ms_3T.basis", "123.20 MHz")],
+)
+def test_a_basis_of_another_scan_is_refused(tmp_path, good, shared_data, source, words):
+    bids = dataset(tmp_path)
+    (tmp_path / "study.toml").write_text(f'[basis]\nsource = "{Path(shared_data / source).as_posix()}"\n')
+    add(bids, f"one_{NAME}_svs", good[0])
+    assert run(tmp_path) == 1
+    assert words in status(tmp_path, "one")["words"]
+
+
+@pytest.mark.shared_data
+def test_a_te_mismatch_that_is_allowed_marks_every_number(tmp_path, good, shared_data):
+    bids = dataset(tmp_path)
+    source = (shared_data / "basis" / "3T_PRESS_Philips_35ms_noMM.BASIS").as_posix()
+    (tmp_path / "study.toml").write_text(f'[basis]\nsource = "{source}"\nallow_te_mismatch = true\n')
+    add(bids, f"one_{NAME}_svs", good[0])
+    assert run(tmp_path) == 0
+    assert {"basis_te_mismatch" in row["flags"] for row in rows(tmp_path, "one").values()} == {True}
+    assert "TE" in " ".join(status(tmp_path, "one")["warnings"])
