@@ -28,6 +28,7 @@ MODEL = "#c8281e"
 BASELINE = "#1565c0"
 ACCENT = "#0b6e75"
 REJECTED = "#d1620a"
+OUTLINE = "#ffd23f"
 FONT_SIZE = 8.0
 
 DISPLAY_PPM = (0.2, 4.2)
@@ -457,6 +458,36 @@ def _world_bounds(shape: tuple[int, ...], affine: FloatArray) -> tuple[FloatArra
     return world.min(axis=0), world.max(axis=0)
 
 
+def head_bounds(image: AnyArray, affine: FloatArray, top: float) -> tuple[FloatArray, FloatArray]:
+    """Return the world bounds of what is bright in an image, background left out.
+
+    Parameters
+    ----------
+    image
+        Intensities, shape ``(i, j, k)``.
+    affine
+        Index to mm (RAS+), shape ``(4, 4)``.
+    top
+        Intensity of bright tissue; a slice counts when one voxel in two hundred reaches a tenth of it.
+
+    Returns
+    -------
+    low, high
+        Smallest and largest coordinates in mm, shape ``(3,)`` each; the whole image when nothing is bright.
+    """
+    bright = np.asarray(image) > 0.1 * top
+    spans = []
+    for axis in range(3):
+        share = bright.mean(axis=tuple(other for other in range(3) if other != axis))
+        inside = np.flatnonzero(share > 0.005)
+        spans.append((inside[0], inside[-1]) if inside.size else (0, bright.shape[axis] - 1))
+    start = np.array([span[0] for span in spans])
+    shape = tuple(int(span[1] - span[0] + 1) for span in spans)
+    moved = np.array(affine, dtype=float)
+    moved[:3, 3] += moved[:3, :3] @ start
+    return _world_bounds(shape, moved)
+
+
 @house_style
 def voxel_figure(t1w: AnyArray, t1w_affine: FloatArray, voxel_affine: FloatArray) -> Figure:
     """Draw the T1w image in three planes through the voxel's centre, with the outline of the box.
@@ -473,55 +504,49 @@ def voxel_figure(t1w: AnyArray, t1w_affine: FloatArray, voxel_affine: FloatArray
     Notes
     -----
     Planes are aligned with the scanner's axes, not the image's, so an oblique voxel is cut exactly. The participant's
-    left is on the left, and each image says so.
+    left is on the left, and each image says so. All planes have one scale and show the head and the whole box.
     """
-    centre = np.asarray(voxel_affine, dtype=float)[:3, 3]
     fig = new_figure(7.4, 2.75)
     axes = fig.subplots(1, 3)
     fig.subplots_adjust(left=0.005, right=0.995, top=0.92, bottom=0.01, wspace=0.02)
-    positive = np.asarray(t1w)[np.asarray(t1w) > 0]
+    image = np.asarray(t1w)
+    positive = image[image > 0]
     top = float(np.percentile(positive, 99.5)) if positive.size else 1.0
+    low, high = head_bounds(image, t1w_affine, top)
+    corners = box_corners(voxel_affine)
+    low, high = np.minimum(low, corners.min(axis=0)), np.maximum(high, corners.max(axis=0))
+    half = float(np.max(high - low)) / 2 + 4.0
     for ax, plane in zip(axes, PLANES, strict=True):
-        _draw_plane(ax, plane, t1w, t1w_affine, voxel_affine, centre, top)
+        _draw_plane(ax, plane, image, t1w_affine, voxel_affine, top)
+        _frame(ax, plane, (low + high) / 2, half)
     return fig
 
 
 def _draw_plane(
-    ax: Axes,
-    plane: tuple[str, int, int, int],
-    t1w: AnyArray,
-    affine: FloatArray,
-    box: FloatArray,
-    centre: FloatArray,
-    top: float,
+    ax: Axes, plane: tuple[str, int, int, int], t1w: AnyArray, affine: FloatArray, box: FloatArray, top: float
 ) -> None:
     """Draw one plane with the outline of the box and the sides named."""
     name, normal, across, up = plane
+    centre = np.asarray(box, dtype=float)[:3, 3]
     samples, extent = plane_through(t1w, affine, centre, plane)
     ax.imshow(
         samples, origin="lower", extent=extent, cmap="gray", vmin=0, vmax=top, interpolation="none", aspect="equal"
     )
     outline = box_outline(box, normal)
-    ax.plot(outline[:, across], outline[:, up], color="#ffd23f", lw=1.4)
-    half = max(np.subtract(*_world_bounds(np.asarray(t1w).shape, affine)[::-1])) / 2
-    ax.set_xlim(np.mean(extent[:2]) - half, np.mean(extent[:2]) + half)
-    ax.set_ylim(np.mean(extent[2:]) - half, np.mean(extent[2:]) + half)
+    ax.plot(outline[:, across], outline[:, up], color=OUTLINE, lw=1.4)
+    ax.set_title(f"{name}, {'xyz'[normal]} = {centre[normal]:.0f} mm", fontsize=FONT_SIZE, color=INK, pad=3)
+    left, right = ("L", "R") if across == 0 else ("P", "A")
+    style: dict[str, Any] = {"transform": ax.transAxes, "va": "top", "color": "#ffffff", "fontsize": FONT_SIZE + 1}
+    ax.text(0.03, 0.95, left, ha="left", weight="bold", **style)
+    ax.text(0.97, 0.95, right, ha="right", weight="bold", **style)
+
+
+def _frame(ax: Axes, plane: tuple[str, int, int, int], middle: FloatArray, half: float) -> None:
+    """Show a square about a point, on black, without ticks."""
+    _, _, across, up = plane
+    ax.set_xlim(middle[across] - half, middle[across] + half)
+    ax.set_ylim(middle[up] - half, middle[up] + half)
     ax.set_xticks([])
     ax.set_yticks([])
     style_axes(ax, spines=())
     ax.set_facecolor("black")
-    letter = "xyz"[normal]
-    ax.set_title(f"{name}, {letter} = {centre[normal]:.0f} mm", fontsize=FONT_SIZE, color=INK, pad=3)
-    left, right = ("L", "R") if across == 0 else ("P", "A")
-    for text, place, side in ((left, 0.03, "left"), (right, 0.97, "right")):
-        ax.text(
-            place,
-            0.95,
-            text,
-            transform=ax.transAxes,
-            ha=side,
-            va="top",
-            color="#ffffff",
-            fontsize=FONT_SIZE + 1,
-            weight="bold",
-        )

@@ -231,3 +231,26 @@ def test_a_failed_write_leaves_the_old_page_and_no_rest(tmp_path):
         write_page(page, "new \ud800")
     assert page.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_head_bounds_leave_the_background_out():
+    affine = np.diag([-2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = [60.0, -60.0, -60.0]
+    image = np.zeros((61, 61, 61))
+    image[20:41, 15:46, 30:41] = 100.0
+    image[0, 0, 0] = 100.0
+    low, high = figures.head_bounds(image + RNG.uniform(0, 5, image.shape), affine, 100.0)
+    np.testing.assert_allclose(low, [-20, -30, 0])
+    np.testing.assert_allclose(high, [20, 30, 20])
+
+
+def test_head_bounds_of_an_empty_image_are_the_image():
+    low, high = figures.head_bounds(np.zeros((11, 11, 11)), np.eye(4), 1.0)
+    np.testing.assert_allclose([low, high], [[0, 0, 0], [10, 10, 10]])
+
+
+def test_a_box_outside_the_head_stays_in_the_picture():
+    image, affine = np.zeros((40, 40, 40)), np.diag([5.0, 5.0, 5.0, 1.0])
+    image[10:20, 10:20, 10:20] = 1.0
+    fig = figures.voxel_figure(image, affine, box((20, 20, 20), (180, 75, 75)))
+    assert fig.axes[0].get_xlim()[1] >= 190
