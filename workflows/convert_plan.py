@@ -11,7 +11,7 @@ from mrs_pipeline.bids import Labels, Rule, Target, Unplaced, build_name, clashe
 from mrs_pipeline.config import ConvertScan, Study
 from mrs_pipeline.errors import InputError, MrsError, StudyError
 from mrs_pipeline.interfaces.convert_jobs import ConvertJob
-from mrs_pipeline.nifti_mrs import SUPPORTED, check_scanner_file, companion_of, format_of, sources_of
+from mrs_pipeline.nifti_mrs import SUPPORTED, Format, check_scanner_file, companion_of, format_of, sources_of
 
 ECHO_TIME_LIMITS_S = (0.002, 0.5)
 REPETITION_TIME_LIMITS_S = (0.05, 60.0)
@@ -23,7 +23,7 @@ OPTIONS = (
 _WHO = r"sub-(?P<participant>[A-Za-z0-9]+)(?:.*?ses-(?P<visit>[A-Za-z0-9]+))?(?:.*?voi-(?P<region>[A-Za-z0-9]+))?"
 _RAW = r"\.(?:sdat|rda|dat|7|data|raw|h2o)$"
 _NIFTI = r"\.nii(?:\.gz)?$"
-_WATER = r".*?(?:[_-](?:raw-)?(?:mrsref|ref|wref|water|h2o|unsuppressed)(?![A-Za-z0-9])[^/]*|[^/]*(?=\.h2o))"
+_WATER = r".*?(?:[_/-](?:raw-)?(?:mrsref|ref|wref|water|h2o|unsuppressed)(?![A-Za-z0-9])[^/]*|[^/]*(?=\.h2o))"
 DEFAULT_RULES = (
     ConvertScan(pattern=rf"{_WHO}.*T1w?[^/]*{_NIFTI}", role="T1w"),
     ConvertScan(pattern=rf"{_WHO}{_WATER}(?:{_RAW}|{_NIFTI})", role="mrsref"),
@@ -123,7 +123,7 @@ def _jobs(
     """Turn targets into jobs; what cannot become one is a line."""
     jobs: list[ConvertJob] = []
     lines: list[Line] = []
-    kept: list[tuple[Target, str]] = []
+    kept: list[tuple[Target, Format]] = []
     for target in targets:
         kind = format_of(scanner_dir / target.source)
         companion = companion_of(scanner_dir / target.source)
@@ -141,11 +141,11 @@ def _jobs(
     return jobs, lines
 
 
-def _grouped(kept: Sequence[tuple[Target, str]], lines: list[Line]) -> list[tuple[list[Target], str]]:
+def _grouped(kept: Sequence[tuple[Target, Format]], lines: list[Line]) -> list[tuple[list[Target], Format]]:
     """Group the files that become one BIDS file: one file each, or the DICOM files of one series."""
     twice = clashes([target for target, _ in kept])
     kinds = {target.source: kind for target, kind in kept}
-    groups: list[tuple[list[Target], str]] = []
+    groups: list[tuple[list[Target], Format]] = []
     seen: set[str] = set()
     for target, kind in kept:
         name = build_name(target.entities)
@@ -167,7 +167,7 @@ def _grouped(kept: Sequence[tuple[Target, str]], lines: list[Line]) -> list[tupl
 def _job(
     scanner_dir: Path,
     group: Sequence[Target],
-    kind: str,
+    kind: Format,
     rule: ConvertScan,
     number: int,
     conjugate: Sequence[str] | None,
@@ -179,8 +179,8 @@ def _job(
         sources = tuple(scanner_dir / item.source for item in group)
         _check_one_series(sources)
     else:
-        sources = sources_of(path, kind)  # type: ignore[arg-type]  # a Format that format_of returned
-    check_scanner_file(path, kind)  # type: ignore[arg-type]
+        sources = sources_of(path, kind)
+    check_scanner_file(path, kind)
     options = {key: getattr(rule, key) for key in OPTIONS}
     if conjugate is not None and first.role != "T1w":
         asked = not conjugate or any(_glob_matches(first.source, pattern) for pattern in conjugate)
@@ -229,7 +229,8 @@ def _unplaced_line(scanner_dir: Path, item: Unplaced) -> Line:
 
 
 def _failed(target: Target, reason: str, remedy: str) -> Line:
-    return Line(str(target.source), "failed", target.role, "", reason, remedy)
+    """Say what failed; ``output`` is the name the file would have got."""
+    return Line(str(target.source), "failed", target.role, build_name(target.entities), reason, remedy)
 
 
 def _nothing_matches(scanner_dir: Path, files: Sequence[PurePosixPath], *, default: bool) -> StudyError:

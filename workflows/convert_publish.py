@@ -240,7 +240,8 @@ def sorted_lines(lines: Sequence[Line]) -> list[Line]:
 
 
 def _problem_line(job: ConvertJob, problem: str, remedy: str) -> Line:
-    return Line(job.shown[0], "failed", job.role, "", problem, remedy)
+    """Say what failed; ``output`` is the name the file would have got."""
+    return Line(job.shown[0], "failed", job.role, job.name, problem, remedy)
 
 
 def _done_line(bids_dir: Path, item: Published) -> Line:

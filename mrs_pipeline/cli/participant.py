@@ -139,8 +139,27 @@ def read_participants(bids_dir: Path) -> dict[str, dict[str, str]]:
 
 
 def failed_conversions(bids_dir: Path) -> list[Unconverted]:
-    """Metabolite scans that the conversion table of this dataset says could not be converted."""
-    return []
+    """Metabolite scans that the conversion table says could not be brought into this dataset."""
+    from mrs_pipeline.bids import parse_name
+    from mrs_pipeline.workflows.participant import Unconverted
+
+    table = bids_dir / "code" / "conversion.tsv"
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as stream:
+        rows = [
+            row for row in csv.DictReader(stream, delimiter="\t") if row["status"] == "failed" and row["role"] == "svs"
+        ]
+    return [
+        Unconverted(
+            entities=parse_name(row["output"]).with_(suffix="", extension=""),
+            problem=row["reason"],
+            remedy=row["remedy"],
+            file=row["source"],
+        )
+        for row in rows
+        if row["output"] != "n/a" and not list(bids_dir.glob(f"**/{row['output']}"))
+    ]
 
 
 def _asked_for(item: Unconverted, args: argparse.Namespace) -> bool:
