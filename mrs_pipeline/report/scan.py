@@ -34,6 +34,25 @@ UNITS: tuple[tuple[str, str, str], ...] = (
 """Column, heading and meaning of each unit of a concentration."""
 
 
+METRIC_TITLES = {
+    "snr_tcr": "SNR of tCr",
+    "snr_naa": "SNR of NAA",
+    "snr_water": "SNR of water",
+    "fwhm_hz": "linewidth",
+    "fwhm_ppm": "linewidth",
+    "fwhm_tcr_hz": "linewidth of tCr",
+    "fwhm_naa_hz": "linewidth of NAA",
+    "fwhm_water_hz": "linewidth of water",
+    "fwhm_water_ppm": "linewidth of water",
+    "residual_water_before": "residual water, as acquired",
+    "residual_water": "residual water, after removal",
+    "lipid_ratio": "lipid over NAA",
+    "share_kept": "transients kept",
+    "fit_fqn": "fit quality number",
+}
+"""Metrics whose name says too little; the others read as they are named."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One folded section of the page: its anchor, title, template, and when it is shown."""
@@ -97,6 +116,7 @@ def scan_page(report: ScanReport) -> str:
         if report.fit is None
         else figures.residual_share_outside(report.fit.residual, report.fit.noise_sd),
         relative_crlb=relative_crlb,
+        metric_title=metric_title,
     )
 
 
@@ -202,6 +222,17 @@ def primary_rows(rows: Iterable[Mapping[str, object]], primary: Iterable[str]) -
 def key_metrics(metrics: Iterable[Metric]) -> list[Metric]:
     """Return the metrics of the first screen: those marked as such and those whose rule spoke."""
     return [metric for metric in metrics if metric.key or metric.status in ("warn", "fail")]
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name in words.
+
+    Examples
+    --------
+    >>> metric_title("snr_tcr"), metric_title("drift_hz_sd")
+    ('SNR of tCr', 'drift hz sd')
+    """
+    return METRIC_TITLES.get(name, name.replace("_", " "))
 
 
 def relative_crlb(row: Mapping[str, object]) -> float | None:
