@@ -14,6 +14,7 @@ from typing import Any
 from mrs_pipeline.workflows.convert_plan import Line, Plan, make_plan
 from mrs_pipeline.workflows.convert_publish import publish, read_staged, sorted_lines, write_table, write_top_files
 
+from mrs_pipeline.bids import participants_table, read_table
 from mrs_pipeline.config import Study
 from mrs_pipeline.interfaces.convert_jobs import ConvertJob, Problem, Staged, job_to_dict
 
@@ -143,6 +144,8 @@ def convert(request: ConvertRequest, progress: Callable[[str], None]) -> Convert
         Nothing can be converted as asked; see :func:`mrs_pipeline.workflows.convert_plan.make_plan`.
     """
     plan = make_plan(request.scanner_dir, request.study, request.conjugate)
+    if request.participants is not None:  # a table that cannot be used stops the run before it starts
+        participants_table([], None, read_table(request.participants), request.participants)
     with tempfile.TemporaryDirectory(prefix="mrs-convert-") as work:
         staged, problems = _convert_all(plan, Path(work), request.nprocs, progress)
         lines, done = publish(request.bids_dir, plan.jobs, staged, problems, overwrite=request.overwrite)

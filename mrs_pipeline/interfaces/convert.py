@@ -17,13 +17,13 @@ from mrs_pipeline.interfaces.convert_jobs import ConvertJob, Problem, job_from_d
 RESULTS = "results.json"
 
 
-class PrepareInput(BaseInterfaceInputSpec):  # type: ignore[misc]  # nipype is untyped
+class PrepareInput(BaseInterfaceInputSpec):
     """Jobs of one chunk."""
 
     jobs_file = File(exists=True, mandatory=True, desc="JSON list of conversion jobs")
 
 
-class PrepareOutput(TraitedSpec):  # type: ignore[misc]
+class PrepareOutput(TraitedSpec):
     """Command lines, and the folder they write to."""
 
     commands_file = File(exists=True)
@@ -53,20 +53,20 @@ class PrepareConverters(MrsInterface):
         return {"commands_file": path, "folder": str(cwd)}
 
 
-class ConvertersInput(CommandLineInputSpec):  # type: ignore[misc]
+class ConvertersInput(CommandLineInputSpec):
     """Command lines of one chunk."""
 
     commands_file = File(exists=True, mandatory=True, argstr="%s", position=0, desc="JSON list of id and argv")
     results_file = File(RESULTS, usedefault=True, argstr="%s", position=1, desc="where exit codes are written")
 
 
-class ConvertersOutput(TraitedSpec):  # type: ignore[misc]
+class ConvertersOutput(TraitedSpec):
     """Exit codes and last words."""
 
     results_file = File(exists=True)
 
 
-class RunConverters(CommandLine):  # type: ignore[misc]
+class RunConverters(CommandLine):
     """spec2nii and dcm2niix on a chunk of scanner files, in one process of its own."""
 
     _cmd = f"{sys.executable} -m mrs_pipeline.interfaces.convert_batch"
@@ -77,7 +77,7 @@ class RunConverters(CommandLine):  # type: ignore[misc]
         return {"results_file": str(Path.cwd() / self.inputs.results_file)}
 
 
-class StageInput(BaseInterfaceInputSpec):  # type: ignore[misc]
+class StageInput(BaseInterfaceInputSpec):
     """What the converters did with a chunk."""
 
     jobs_file = File(exists=True, mandatory=True, desc="JSON list of conversion jobs")
@@ -85,7 +85,7 @@ class StageInput(BaseInterfaceInputSpec):  # type: ignore[misc]
     results_file = File(exists=True, mandatory=True, desc="exit codes of the converters")
 
 
-class StageOutput(TraitedSpec):  # type: ignore[misc]
+class StageOutput(TraitedSpec):
     """Staged files and problems, as JSON."""
 
     staged_file = File(exists=True)

@@ -12,6 +12,7 @@ from typing import Any
 from mrs_pipeline.bids import Entities, build_name, parse_name
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.nifti_mrs import (
+    Format,
     NiftiMrs,
     anonymised,
     atomic_write,
@@ -63,7 +64,7 @@ class ConvertJob:
     number: int
     sources: tuple[str, ...]
     shown: tuple[str, ...]
-    kind: str
+    kind: Format
     role: str
     name: str
     rule: int
@@ -122,7 +123,7 @@ def prepare_command(job: ConvertJob, folder: Path) -> list[str] | None:
         sources = (_gather(sources, folder / f"{job.id}-series"),)
     if job.role == "T1w":
         return ["dcm2niix", "-b", "y", "-ba", "y", "-z", "n", "-f", MAIN, "-o", str(out), str(sources[0])]
-    return converter_arguments(sources, job.kind, out, MAIN)  # type: ignore[arg-type]  # the two kinds above are excluded
+    return converter_arguments(sources, job.kind, out, MAIN)
 
 
 def _gather(sources: Sequence[Path], folder: Path) -> Path:
@@ -240,7 +241,7 @@ def _control_of(raw: Path) -> Path | None:
 def _stage_mrs(job: ConvertJob, nifti: NiftiMrs, name: str, target: Path) -> Staged:
     """Complete, check and write one acquisition."""
     entities = parse_name(name)
-    facts = facts_of(job.source, job.kind)  # type: ignore[arg-type]  # a Format, as a job holds it
+    facts = facts_of(job.source, job.kind)
     nifti = _completed(job, nifti, facts.header, entities)
     warnings = _checked(job, nifti, entities)
     sidecar = sidecar_of(nifti, {**_own_sidecar(job), **facts.sidecar}) | _place_fields(job, entities)
@@ -255,7 +256,7 @@ def _stage_mrs(job: ConvertJob, nifti: NiftiMrs, name: str, target: Path) -> Sta
 
 def _completed(job: ConvertJob, nifti: NiftiMrs, corrections: Mapping[str, Any], entities: Entities) -> NiftiMrs:
     """Fill in what the rule states, drop who was scanned, and undo mirroring where asked."""
-    header = anonymised(nifti.header) | corrections
+    header = {**anonymised(nifti.header), **corrections}
     header |= {key: None for key in ("InversionTime", "MixingTime") if not header.get(key)}
     if entities.suffix == "mrsref":
         header["WaterSuppressed"] = False

@@ -16,7 +16,7 @@ WINDOW_PPM = (1.7, 3.5)
 SEARCH_PPM = 0.35
 STEP_PPM = 0.01
 BACKGROUND_PPM = 0.15
-LEAST_SCORE, LEAST_LEAD = 0.55, 0.2
+LEAST_SCORE, LEAST_LEAD = 0.7, 0.2
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def judge_orientation(spectrum: Spectrum) -> Orientation:
     -----
     The score is the largest cosine similarity, over shifts up to 0.35 ppm, between the high-passed magnitude spectrum
     at 1.7-3.5 ppm (or its mirror image about water) and three Gaussians at 2.01, 3.03 and 3.22 ppm. A verdict needs a
-    score of 0.55 and a lead of 0.2 over the other side. On real brain spectra the right side scores 0.88 to 0.95, the
-    other 0.11 to 0.32; noise stays below 0.5.
+    score of 0.7 and a lead of 0.2 over the other side. On real brain spectra the right side scores 0.88 to 0.95, the
+    other 0.11 to 0.32; noise alone stays below 0.63 in 1600 draws.
     """
     straight = _pattern_score(spectrum, mirror=False)
     mirrored = _pattern_score(spectrum, mirror=True)
@@ -65,7 +65,8 @@ def water_over_metabolites(spectrum: Spectrum) -> float:
     ppm = _grid(1.8, 3.4)
     metabolites = _high_pass(_magnitude(spectrum, ppm))
     water = _magnitude(spectrum, _grid(WATER_PPM - 0.5, WATER_PPM + 0.5))
-    return float(water.max() / max(float(metabolites.max()), np.finfo(float).tiny))
+    peak = float(water.max())
+    return peak / max(float(metabolites.max()), peak * 1e-6) if peak > 0 else 0.0
 
 
 def _grid(low: float, high: float) -> FloatArray:
