@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from mrs_pipeline.basis.engine import molecule_lines
+from mrs_pipeline.basis.cache import LineCache
+from mrs_pipeline.basis.engine import Frame, Lines, molecule_lines, singlet_response
 from mrs_pipeline.basis.model import Basis
-from mrs_pipeline.basis.names import DEFAULT_METABOLITES
-from mrs_pipeline.basis.sequences import Events, ideal_events
+from mrs_pipeline.basis.names import DEFAULT_METABOLITES, SINGLETS
+from mrs_pipeline.basis.sequences import Events, IdealKit, Kit, ShapedKit, Timing, default_kit, events
 from mrs_pipeline.basis.systems import molecule
 from mrs_pipeline.errors import BasisError
-from mrs_pipeline.spectrum import WATER_PPM
+from mrs_pipeline.spectrum import WATER_PPM, ComplexArray, FloatArray
 
 SHORTEST_TIME, LONGEST_TIME = 0.002, 0.5
-"""Limits of te1, te2 (and te1 + te2) in seconds; anything outside is a wrong unit."""
+"""Limits of echo and mixing times in seconds; anything outside is a wrong unit."""
+
+SLICE_PPM = 3.0
+"""Chemical shift whose slice is on resonance: the middle of the metabolite range."""
+
+Edit = Literal["on", "off", "difference", "sum"]
 
 
 def simulate_basis(
@@ -31,8 +40,12 @@ def simulate_basis(
     n_points: int = 2048,
     names: Iterable[str] = DEFAULT_METABOLITES,
     pulses: Literal["ideal", "shaped"] = "ideal",
+    kit: ShapedKit | None = None,
+    edit: Edit = "difference",
     linewidth_hz: float = 1.0,
     reference_ppm: float = WATER_PPM,
+    processes: int = 1,
+    cache_dir: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Basis:
     """Simulate one FID per metabolite by density-matrix propagation.
@@ -52,39 +65,45 @@ def simulate_basis(
     names
         Metabolites, by any of their names.
     pulses
-        ``"ideal"`` (instantaneous, every spin alike) or ``"shaped"``.
+        ``"ideal"`` (instantaneous, every spin alike) or ``"shaped"`` (slice-selective, averaged over the voxel).
+    kit
+        The shaped pulses; ``None``: :func:`mrs_pipeline.basis.sequences.default_kit`.
+    edit
+        Which spectrum of MEGA-PRESS; the difference is on minus off.
     linewidth_hz
         Lorentzian full width at half maximum of every line.
     reference_ppm
         Chemical shift at the carrier.
+    processes
+        Metabolites simulated at the same time; the result does not depend on it.
+    cache_dir
+        Folder that keeps simulated lines, keyed by everything they depend on; ``None``: nothing is kept.
     progress
         Called with each metabolite's name when it is done.
 
     Returns
     -------
     Basis
-        FIDs in the basis unit; a sequence that keeps only part of the magnetisation (STEAM) is scaled up to it.
+        FIDs in the basis unit: divided by the response of the 3.027 ppm line of Cr, so that a sequence that keeps only part of the
+        magnetisation (STEAM, shaped pulses) is scaled like an imported set.
 
     Raises
     ------
     BasisError
-        Unknown sequence or metabolite, or a timing that is missing or outside 2-500 ms.
+        Unknown sequence or metabolite, or a timing that is missing, outside 2-500 ms or too short for the pulses.
     """
-    if pulses != "ideal":
-        raise BasisError(f"{pulses} pulses are not available", remedy='use pulses = "ideal"')
     check_timing(te1=te1, te2=te2, tm=tm)
     step = _dwell(dwell, bandwidth)
-    events = ideal_events(sequence, te1, te2, tm)
-    members = tuple(molecule(name) for name in names)
-    time = np.arange(n_points) * step
-    response = singlet_response(events)
-    fids = np.empty((len(members), n_points), dtype=np.complex128)
-    for row, member in enumerate(members):
-        fids[row] = molecule_lines(member, events, field_mhz, reference_ppm).fid(time, linewidth_hz) / response
+    frame = Frame(field_mhz, reference_ppm)
+    plan = _Plan(sequence, Timing(te1, te2, tm), _kit(pulses, kit, frame), frame, edit)
+    known = tuple(molecule(name).name for name in names)
+    fids = np.empty((len(known), n_points), dtype=np.complex128)
+    for row, lines in enumerate(_all_lines(plan, known, processes, cache_dir)):
+        fids[row] = lines.fid(n_points, step, linewidth_hz)
         if progress is not None:
-            progress(member.name)
+            progress(known[row])
     return Basis(
-        names=tuple(member.name for member in members),
+        names=known,
         fids=fids,
         dwell=step,
         field_mhz=field_mhz,
@@ -95,17 +114,85 @@ def simulate_basis(
         sequence=sequence,
         pulses=pulses,
         source="mrs-pipeline simulation",
-        notes=(f"every line has a Lorentzian width of {linewidth_hz:g} Hz",),
+        notes=(f"every line has a Lorentzian width of {linewidth_hz:g} Hz", *plan.notes()),
     )
 
 
-def singlet_response(events: Events) -> complex:
-    """Return the signal one uncoupled proton on resonance has at the start of acquisition."""
-    from mrs_pipeline.basis.systems import Molecule, SpinGroup
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is simulated for every metabolite."""
 
-    proton = Molecule("1H", "one proton", (SpinGroup(np.zeros(1), np.zeros((1, 1))),))
-    lines = molecule_lines(proton, events, 1.0, 0.0)
-    return complex(np.sum(lines.amplitudes))
+    sequence: str
+    timing: Timing
+    kit: Kit
+    frame: Frame
+    edit: Edit
+
+    def halves(self) -> list[tuple[float, Events]]:
+        """Return the scans the spectrum is made of, with their weights."""
+        if self.sequence != "mega-press":
+            return [(1.0, events(self.sequence, self.timing, self.kit))]
+        on = events(self.sequence, self.timing, self.kit, "on")
+        off = events(self.sequence, self.timing, self.kit, "off")
+        weights = {"on": (1.0, 0.0), "off": (0.0, 1.0), "difference": (1.0, -1.0), "sum": (1.0, 1.0)}[self.edit]
+        return [(weight, part) for weight, part in zip(weights, (on, off), strict=True) if weight]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the reader of the set should know."""
+        notes = [] if self.sequence != "mega-press" else [f"MEGA-PRESS, {self.edit}"]
+        if isinstance(self.kit, ShapedKit):
+            shapes = (self.kit.excitation, self.kit.refocusing, self.kit.adiabatic)
+            notes.append(f"pulses: {'; '.join(shape.name for shape in shapes)}")
+        return tuple(notes)
+
+
+def _all_lines(plan: _Plan, names: tuple[str, ...], processes: int, cache_dir: Path | None) -> Iterator[Lines]:
+    """Yield the lines of each metabolite in order, from the cache where they are known."""
+    halves = plan.halves()
+    reference = events(plan.sequence, plan.timing, plan.kit, "off")
+    response = singlet_response(reference, plan.frame, SINGLETS["Cr"][0])
+    cache = LineCache(cache_dir, halves, plan.frame)
+    stored = {name: cache.read(name) for name in names}
+    jobs = [(name, halves, plan.frame, response) for name in names if stored[name] is None]
+    for name, lines in zip(names, _merged(names, stored, _computed(jobs, processes)), strict=True):
+        if stored[name] is None:
+            cache.write(name, lines)
+        yield lines
+
+
+def _merged(names: tuple[str, ...], stored: dict[str, Lines | None], computed: Iterator[Lines]) -> Iterator[Lines]:
+    for name in names:
+        known = stored[name]
+        yield next(computed) if known is None else known
+
+
+_Job = tuple[str, list[tuple[float, Events]], Frame, complex]
+
+
+def _computed(jobs: list[_Job], processes: int) -> Iterator[Lines]:
+    if processes <= 1 or len(jobs) <= 1:
+        yield from map(_simulate_one, jobs)
+        return
+    import multiprocessing
+
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_simulate_one, jobs)
+
+
+def _simulate_one(job: _Job) -> Lines:
+    name, halves, frame, response = job
+    parts = [(weight, molecule_lines(molecule(name), part, frame)) for weight, part in halves]
+    amplitudes: ComplexArray = np.concatenate([weight * lines.amplitudes for weight, lines in parts]) / response
+    frequencies: FloatArray = np.concatenate([lines.frequencies for _, lines in parts])
+    return Lines(amplitudes, frequencies)
+
+
+def _kit(pulses: str, kit: ShapedKit | None, frame: Frame) -> Kit:
+    if pulses == "ideal":
+        return IdealKit()
+    if pulses != "shaped":
+        raise BasisError(f"no pulses called {pulses!r}", remedy='use "ideal" or "shaped"')
+    return (kit or default_kit()).at(frame.field_mhz, frame.reference_ppm, SLICE_PPM)
 
 
 def check_timing(**times: float | None) -> None:
@@ -125,6 +212,8 @@ def check_timing(**times: float | None) -> None:
 
 
 def _dwell(dwell: float | None, bandwidth: float | None) -> float:
-    if (dwell is None) == (bandwidth is None):
-        raise BasisError("the time grid is not determined", remedy="give either dwell (s) or bandwidth (Hz)")
-    return float(dwell) if dwell is not None else 1.0 / float(bandwidth or 1.0)
+    if dwell is not None and bandwidth is None and dwell > 0:
+        return float(dwell)
+    if bandwidth is not None and dwell is None and bandwidth > 0:
+        return 1.0 / float(bandwidth)
+    raise BasisError("the time grid is not determined", remedy="give either dwell (s) or bandwidth (Hz), above zero")

@@ -91,15 +91,15 @@ class Eigensystem:
         """Number of spins."""
         return int(np.log2(len(self.energies)) + 0.5)
 
-    def delay(self, rho: ComplexArray, seconds: float) -> ComplexArray:
-        """Return the density operator after free precession; ``rho`` in the eigenbasis, shape ``(..., d, d)``."""
+    def propagator(self, seconds: float) -> ComplexArray:
+        """Return exp(-2 pi i H t) in the Zeeman basis, shape ``(d, d)``."""
         phase = np.exp(-2j * np.pi * seconds * self.energies)
-        evolved: ComplexArray = rho * (phase[:, np.newaxis] * phase.conj()[np.newaxis, :])
-        return evolved
+        propagator: ComplexArray = (self.vectors * phase) @ self.vectors.T
+        return propagator
 
     def into(self, operator: FloatArray | ComplexArray) -> ComplexArray:
         """Return an operator given in the Zeeman basis in the eigenbasis."""
-        rotated: ComplexArray = self.vectors.T @ operator @ self.vectors + 0j
+        rotated: ComplexArray = (self.vectors.T @ operator @ self.vectors).astype(np.complex128)
         return rotated
 
 
