@@ -45,6 +45,7 @@ def rigid(translation_mm: npt.ArrayLike, angles_deg: Sequence[float] | FloatArra
     return box_affine(translation_mm, np.ones(3), rotation(angles_deg))
 
 
-def apply(affine: FloatArray, points: FloatArray) -> FloatArray:
+def apply(affine: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
     """Return transformed points, shape (..., 3)."""
-    return np.asarray(points @ affine[:3, :3].T + affine[:3, 3])
+    matrix = np.asarray(affine, dtype=np.float64)
+    return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3])

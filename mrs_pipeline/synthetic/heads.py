@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,8 @@ class Head:
 
     Parameters
     ----------
-    displacement
-        Displacement to template space on a regular control grid over the template, shape (3, nx, ny, nz), mm.
+    warp
+        Coefficients of a cubic B-spline, the displacement to template space, shape (3, nx, ny, nz), mm.
     spacing_mm
         Distance of the control points.
     intensity
@@ -54,7 +54,7 @@ class Head:
         How much of the outer and ventricular border of the brain tissue has become CSF.
     """
 
-    displacement: FloatArray
+    warp: FloatArray
     spacing_mm: float
     intensity: FloatArray
     ventricle_scale: float = 1.0
@@ -62,8 +62,8 @@ class Head:
 
     @property
     def reach_mm(self) -> float:
-        """Largest displacement, mm."""
-        warp = float(np.linalg.norm(self.displacement, axis=0).max())
+        """Bound of the displacement, mm (a B-spline stays within its coefficients)."""
+        warp = float(np.linalg.norm(self.warp, axis=0).max())
         return warp + (1 - 1 / self.ventricle_scale) * float(_VENTRICLE_REACH.max())
 
 
@@ -113,10 +113,10 @@ def random_head(settings: HeadSettings, rng: np.random.Generator) -> Head:
 
     shape = np.ceil((_HIGH - _LOW) / settings.warp_scale_mm).astype(int) + 4
     field = rng.standard_normal((3, *shape))
-    field = np.stack([gaussian_filter(axis, 0.7, mode="nearest") for axis in field])
-    largest = float(np.linalg.norm(field, axis=0).max())
+    field = np.stack([gaussian_filter(axis, 0.5, mode="nearest") for axis in field])
+    largest = float(np.linalg.norm(warp_at(field, settings.warp_scale_mm, _coarse_grid(8.0)), axis=-1).max())
     return Head(
-        displacement=field * (settings.warp_mm / largest),
+        warp=field * (settings.warp_mm / largest),
         spacing_mm=settings.warp_scale_mm,
         intensity=np.array(settings.intensity) * (1 + settings.intensity_cv * rng.standard_normal(3)),
         ventricle_scale=float(rng.uniform(*settings.ventricle_scale)),
@@ -125,21 +125,33 @@ def random_head(settings: HeadSettings, rng: np.random.Generator) -> Head:
 
 
 def to_template(head: Head, points: FloatArray) -> FloatArray:
-    """Return where points of the head (RAS mm, shape (..., 3)) lie in the template.
+    r"""Return where points of the head (RAS mm, shape (..., 3)) lie in the template.
 
     The warp is a cubic spline over the control points; enlarged ventricles add a pull towards their middle,
-    :math:`-(1-1/s)\\,d\\,e^{-|d/r|^2/2}` at distance :math:`d` from it.
+    :math:`-(1-1/s)\,d\,e^{-|d/r|^2/2}` at distance :math:`d` from it.
     """
-    from scipy.ndimage import map_coordinates
-
     flat = points.reshape(-1, 3)
-    control = ((flat - _LOW) / head.spacing_mm + 1.5).T
-    moved = np.stack([map_coordinates(axis, control, order=3, mode="nearest") for axis in head.displacement], axis=-1)
+    moved = warp_at(head.warp, head.spacing_mm, flat)
     if head.ventricle_scale != 1:
         away = flat - _VENTRICLES
         fade = np.exp(-0.5 * ((away / _VENTRICLE_REACH) ** 2).sum(axis=-1, keepdims=True))
         moved = moved - (1 - 1 / head.ventricle_scale) * away * fade
     return np.asarray((flat + moved).reshape(points.shape), dtype=np.float64)
+
+
+def warp_at(warp: FloatArray, spacing_mm: float, points: FloatArray) -> FloatArray:
+    """Return the cubic B-spline of the given coefficients at points (n, 3), shape (n, 3)."""
+    from scipy.ndimage import map_coordinates
+
+    control = ((points - _LOW) / spacing_mm + 1.5).T
+    moved = [map_coordinates(axis, control, order=3, mode="nearest", prefilter=False) for axis in warp]
+    return np.asarray(np.stack(moved, axis=-1), dtype=np.float64)
+
+
+def _coarse_grid(step_mm: float) -> FloatArray:
+    """Return points all over the template, shape (n, 3)."""
+    axes = [np.arange(low, high, step_mm) for low, high in zip(_LOW, _HIGH, strict=True)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def from_template(head: Head, point: FloatArray) -> FloatArray:
@@ -256,8 +268,8 @@ def _distance_map() -> npt.NDArray[np.float32]:
     return np.asarray(distance_transform_edt(outside), dtype=np.float32)
 
 
-def distance_to_brain(points: FloatArray, order: int) -> FloatArray:
-    """Return the distance in mm of template points (..., 3) from the brain: nearest voxel (order 0) or trilinear (1)."""
+def distance_to_brain(points: FloatArray, order: Literal[0, 1]) -> FloatArray:
+    """Return the distance (mm) of template points (..., 3) from the brain: nearest voxel (order 0) or trilinear (1)."""
     from scipy.ndimage import map_coordinates
 
     _, affine = template()
@@ -276,6 +288,9 @@ def bias_field(shape: tuple[int, ...], largest: float, rng: np.random.Generator)
 
 
 def rician(clean: FloatArray, sd: float, rng: np.random.Generator) -> FloatArray:
-    """Return the magnitude of an image with complex Gaussian noise (Gudbjartsson & Patz 1995, doi:10.1002/mrm.1910340618)."""
+    """Return the magnitude of an image with complex Gaussian noise.
+
+    See Gudbjartsson & Patz 1995, doi:10.1002/mrm.1910340618.
+    """
     pair = rng.standard_normal((2, *clean.shape), dtype=np.float32) * np.float32(sd)
     return np.asarray(np.hypot(clean + pair[0], pair[1]), dtype=np.float64)

@@ -67,7 +67,7 @@ def decay_from_file(path: str, dwell: float, n_points: int, t2: float) -> Comple
     spectrum = read(path).spectrum
     if spectrum.fid.size != spectrum.n_points:
         raise InputError("the lineshape file holds several FIDs", remedy="average them first", path=path)
-    return decay_from_water(spectrum, np.arange(n_points) * dwell, t2)
+    return decay_from_water(spectrum, np.asarray(np.arange(n_points) * dwell, dtype=np.float64), t2)
 
 
 def advance(fid: ComplexArray, dwell: float, delay: float, centre_hz: float) -> ComplexArray:

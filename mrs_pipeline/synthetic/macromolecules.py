@@ -25,7 +25,10 @@ BIRCH_PEAKS: tuple[tuple[float, float, float], ...] = (
     (3.80, 0.07, 11.9),
     (3.96, 1.00, 37.5),
 )
-"""Position (ppm), area relative to the 3.96 ppm peak, Gaussian FWHM (Hz at 128 MHz): Birch 2017, doi:10.1002/mrm.26183."""
+"""Position (ppm), area relative to the 3.96 ppm peak, Gaussian FWHM (Hz at 128 MHz).
+
+Birch 2017, doi:10.1002/mrm.26183.
+"""
 
 _BIRCH_MHZ = 128.0
 _PROTONS = 3.0

@@ -349,11 +349,23 @@ class TrialSettings:
     seed
         Seed of everything random.
     vendor
-        Format of the spectroscopy files. One per trial, so that one basis serves.
+        Format of the spectroscopy files: Philips SDAT/SPAR, Siemens RDA, Siemens TWIX or NIfTI-MRS. One per trial, so
+        that one basis serves.
+    transients
+        Write single transients (and, where the format has them, coils) instead of averages. TWIX always has them; RDA
+        never has.
+    t1w_format
+        T1w as NIfTI file or as a DICOM series.
     halved_first_point
         Store the first point halved; ``None``: as the vendor does (Philips SDAT yes, Siemens RDA no).
     broken_scan
         Truncate exactly one metabolite file, as an interrupted export does.
+    failed_scans
+        Probability that a scan is bad in another way, drawn from ``failure_kinds``: ``"linewidth"`` (shim four times as
+        wide), ``"motion"`` (broad and a fifth of the SNR), ``"lipid"`` (scalp signal), ``"no-water"`` (no water file),
+        ``"empty"`` (metabolite file of 0 bytes).
+    failure_kinds
+        What may go wrong.
     segmented_t1w
         How many participants get a T1w at every visit; the others are listed in ``tissue.tsv``.
     spectrum
@@ -375,7 +387,13 @@ class TrialSettings:
     placebo_pain_change, arm_pain_change
         Mean change of pain (0-10) in the reference arm and the further change in the others.
     ema_days
-        Days of daily pain ratings.
+        Days of daily pain ratings after the first dose.
+    visit_days
+        Planned day of each visit; ``None``: evenly spread over ``ema_days``.
+    visit_jitter_days
+        SD of the actual day of follow-up visits.
+    clinical_outcomes
+        Also plan the clinical tables as outcomes in study.toml.
     """
 
     participants: int = 48
@@ -386,9 +404,13 @@ class TrialSettings:
     arms: tuple[str, ...] = ("placebo", "ldn")
     effects: Mapping[str, float] = field(default_factory=lambda: {"Glu": -0.12})
     seed: int = 1
-    vendor: Literal["philips", "siemens"] = "philips"
+    vendor: Literal["philips", "siemens", "siemens-twix", "nifti-mrs"] = "philips"
+    transients: Transients | None = None
+    t1w_format: Literal["nifti", "dicom"] = "nifti"
     halved_first_point: bool | None = None
     broken_scan: bool = True
+    failed_scans: float = 0.0
+    failure_kinds: tuple[str, ...] = ("linewidth", "motion", "lipid", "no-water", "empty")
     segmented_t1w: int = 1
     spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
     region_factor: Mapping[str, float] = field(default_factory=dict)
@@ -401,15 +423,35 @@ class TrialSettings:
     placebo_pain_change: float = -0.9
     arm_pain_change: float = -0.3
     ema_days: int = 84
+    visit_days: tuple[int, ...] | None = None
+    visit_jitter_days: float = 3.0
+    clinical_outcomes: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.scanned <= self.participants:
             raise ValueError(f"scanned ({self.scanned}) must be between 1 and participants ({self.participants})")
         if len(self.arms) < 1 or len(set(self.arms)) != len(self.arms):
             raise ValueError(f"arms must be distinct: {self.arms}")
+        if self.visit_days is not None and len(self.visit_days) != len(self.visits):
+            raise ValueError("visit_days needs one day per visit")
+        if self.transients is not None and self.vendor == "siemens":
+            raise ValueError("RDA files hold averages; choose siemens-twix for single transients")
+        if self.transients is not None and self.vendor == "philips" and self.transients.coils > 1:
+            raise ValueError("SDAT files hold combined coils; set transients.coils = 1")
+        wrong = set(self.failure_kinds) - {"linewidth", "motion", "lipid", "no-water", "empty"}
+        if wrong:
+            raise ValueError(f"unknown failure_kinds: {sorted(wrong)}")
         unknown = [name for name in self.regions if name not in self.region_table and name not in REGIONS]
         if unknown:
             raise ValueError(f"unknown regions {unknown}; known: {sorted(REGIONS)}; define others in region_table")
+
+    @property
+    def days(self) -> tuple[int, ...]:
+        """Planned day of each visit."""
+        if self.visit_days is not None:
+            return self.visit_days
+        steps = max(1, len(self.visits) - 1)
+        return tuple(round(self.ema_days * i / steps) for i in range(len(self.visits)))
 
     def region(self, name: str) -> Region:
         """Return a region's definition."""

@@ -51,7 +51,8 @@ def _patient(name: str) -> list[str]:
         "PatientName: synthetic", "PatientID: synthetic", "PatientSex: O", "PatientBirthDate: ",
         "StudyDate: 20260101",
         "StudyTime: 120000.000000", "StudyDescription: ", "PatientAge: ", "PatientWeight: 0.000000",
-        "SeriesDate: 20260101", "SeriesTime: 120000.000000", f"SeriesDescription: {name}", f"ProtocolName: {name}", "PatientPosition: HFS",
+        "SeriesDate: 20260101", "SeriesTime: 120000.000000", f"SeriesDescription: {name}", f"ProtocolName: {name}",
+        "PatientPosition: HFS",
         "SeriesNumber: 1", "InstitutionName: ", "StationName: ", "ModelName: synthetic", "DeviceSerialNumber: ",
         "SoftwareVersion[0]: synthetic", "InstanceDate: 20260101", "InstanceTime: 120000.000000", "InstanceNumber: 1",
         "InstanceComments: ", "AcquisitionNumber: 1", "SequenceName: *svs_se", "SequenceDescription: *svs_se",
@@ -93,6 +94,7 @@ def _geometry(affine: FloatArray) -> list[str]:
     return [
         *lines, f"VOIRotationInPlane: {np.deg2rad(rotation_angles(turn)[2]):.9f}", f"FoVHeight: {size[1]:.6f}",
         f"FoVWidth: {size[0]:.6f}", f"FoV3D: {size[2]:.6f}", "PercentOfRectFoV: 1.000000", "NumberOfRows: 1",
-        "NumberOfColumns: 1", "NumberOf3DParts: 1", f"PixelSpacingRow: {size[1]:.6f}", f"PixelSpacingCol: {size[0]:.6f}",
+        "NumberOfColumns: 1", "NumberOf3DParts: 1", f"PixelSpacingRow: {size[1]:.6f}",
+        f"PixelSpacingCol: {size[0]:.6f}",
         f"PixelSpacing3D: {size[2]:.6f}",
     ]  # fmt: skip

@@ -25,7 +25,7 @@ class TissueMix:
     @property
     def vector(self) -> FloatArray:
         """Fractions as (GM, WM, CSF)."""
-        return np.array([self.gm, self.wm, self.csf])
+        return np.asarray([self.gm, self.wm, self.csf])
 
 
 def relaxation_weight(t1: float, t2: float, tr: float, te: float, flip_deg: float = 90.0) -> float:
@@ -43,7 +43,7 @@ def relaxation_weight(t1: float, t2: float, tr: float, te: float, flip_deg: floa
 
 def water_moles(mix: TissueMix, constants: Constants) -> FloatArray:
     """Return mmol of water per litre of box in (GM, WM, CSF), for water of unit density."""
-    return mix.vector * np.array(constants.water.content) * constants.water.molality
+    return np.asarray(mix.vector * np.array(constants.water.content) * constants.water.molality)
 
 
 def metabolite_moles(name: str, molal: float, mix: TissueMix, constants: Constants) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,14 +40,27 @@ class Participant:
 
 @dataclass(frozen=True)
 class PlannedScan:
-    """One scan: whose, when, where, and its true concentrations (mmol per kg tissue water)."""
+    """One scan: whose, when, where, its true concentrations (mmol per kg tissue water), and what is wrong with it.
+
+    ``failure`` is empty for a good scan, else ``"missed"``, ``"truncated"`` or one of
+    :attr:`mrs_pipeline.synthetic.TrialSettings.failure_kinds`.
+    """
 
     participant: Participant
     visit: str
     region: str
     molal: Mapping[str, float]
-    broken: bool
-    missed: bool
+    failure: str = ""
+
+    @property
+    def missed(self) -> bool:
+        """Whether the scan did not take place."""
+        return self.failure == "missed"
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether the scanner files cannot be converted."""
+        return self.failure in ("truncated", "empty")
 
     @property
     def key(self) -> str:
@@ -143,9 +156,25 @@ def plan_scans(settings: TrialSettings, people: tuple[Participant, ...]) -> tupl
                 molal = _at_visit(
                     settings, person, visit, region, levels[region], rng.standard_normal(len(levels[region]))
                 )
-                missed = (person.drops_out and v > 0) or bool(rng.random() < settings.missed_scan)
-                scans.append(PlannedScan(person, visit, region, molal, broken=False, missed=missed))
+                failure = draw_failure(settings, rng, left=person.drops_out and v > 0)
+                scans.append(PlannedScan(person, visit, region, molal, failure))
     return _break_one(tuple(scans)) if settings.broken_scan else tuple(scans)
+
+
+def draw_failure(settings: TrialSettings, rng: np.random.Generator, *, left: bool) -> str:
+    """Return what is wrong with a scan, empty when nothing is."""
+    missed, failed = rng.random(2)
+    kind = str(rng.choice(settings.failure_kinds)) if settings.failure_kinds else ""
+    if left or missed < settings.missed_scan:
+        return "missed"
+    return kind if failed < settings.failed_scans else ""
+
+
+def visit_day(settings: TrialSettings, index: int, visit: int) -> int:
+    """Return the day of a participant's visit; the baseline is on its planned day."""
+    rng = stream(settings.seed, 10, index, visit)
+    jitter = float(rng.normal(0, settings.visit_jitter_days))
+    return settings.days[visit] + (round(jitter) if visit > 0 else 0)
 
 
 def _at_visit(
@@ -160,15 +189,13 @@ def _at_visit(
 
 
 def _break_one(scans: tuple[PlannedScan, ...]) -> tuple[PlannedScan, ...]:
-    """Mark the last scan that takes place, of a participant without T1w where there is one, as broken."""
-    usable = [i for i, scan in enumerate(scans) if not scan.missed]
+    """Mark the last good scan, of a participant without T1w where there is one, as truncated."""
+    usable = [i for i, scan in enumerate(scans) if not scan.failure]
     without = [i for i in usable if not scans[i].participant.has_t1w] or usable
     if not without:
         return scans
     chosen = without[-1]
-    old = scans[chosen]
-    broken = PlannedScan(old.participant, old.visit, old.region, old.molal, broken=True, missed=False)
-    return (*scans[:chosen], broken, *scans[chosen + 1 :])
+    return (*scans[:chosen], replace(scans[chosen], failure="truncated"), *scans[chosen + 1 :])
 
 
 def with_sums(values: Mapping[str, float]) -> dict[str, float]:

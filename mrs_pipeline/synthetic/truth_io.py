@@ -31,7 +31,7 @@ def write_truth(truth: TrialTruth) -> None:
         "session",
         "voi",
         "arm",
-        "status",
+        "failure",
         "f_gm",
         "f_wm",
         "f_csf",
@@ -71,8 +71,12 @@ def _key(plan: PlannedScan) -> Row:
 
 def _scan_row(scan: ScanTruth) -> Row:
     plan = scan.plan
-    status = "broken" if plan.broken else "missed" if plan.missed else "ok"
-    row = {**_key(plan), "arm": plan.participant.arm, "status": status, "files": ",".join(scan.files) or "n/a"}
+    row = {
+        **_key(plan),
+        "arm": plan.participant.arm,
+        "failure": plan.failure or "n/a",
+        "files": ",".join(scan.files) or "n/a",
+    }
     row |= dict(zip(_affine_names(), (number(float(v)) for v in scan.affine[:3].ravel()), strict=True))
     if scan.physics is None:
         return row
@@ -118,8 +122,8 @@ _EFFECT_COLUMNS = (
 def effect_rows(truth: TrialTruth) -> list[Row]:
     """Return the planted arm effects at the last visit, arm_b minus arm_a (the reference).
 
-    ``molal`` and ``molar`` are the effect on the mean of the population; ``realised_molal`` is the difference in change that
-    this sample's true concentrations have, within-person variation included.
+    ``molal`` and ``molar`` are the effect on the mean of the population; ``realised_molal`` is the difference in change
+    that this sample's true concentrations have, within-person variation included.
     """
     s = truth.settings
     return [
@@ -166,7 +170,7 @@ def _true_changes(truth: TrialTruth, region: str, name: str, arm: str) -> list[f
     values: dict[str, dict[str, float]] = {}
     for scan in truth.scans:
         plan = scan.plan
-        if plan.region == region and plan.participant.arm == arm and scan.physics is not None and not plan.broken:
+        if plan.region == region and plan.participant.arm == arm and scan.physics is not None and not plan.failure:
             values.setdefault(plan.participant.label, {})[plan.visit] = with_sums(plan.molal)[name]
     return [v[last] - v[first] for v in values.values() if first in v and last in v]
 

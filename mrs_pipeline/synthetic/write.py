@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrs_pipeline.spectrum import ComplexArray, FloatArray
+from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 from mrs_pipeline.synthetic import heads, phenotype
 from mrs_pipeline.synthetic.geometry import box_affine, rigid, rotation
 from mrs_pipeline.synthetic.macromolecules import macromolecule_fid
-from mrs_pipeline.synthetic.philips_io import write_sdat
-from mrs_pipeline.synthetic.settings import SpectrumSettings, TrialSettings
-from mrs_pipeline.synthetic.siemens_io import write_rda
-from mrs_pipeline.synthetic.signal import TissueMix
-from mrs_pipeline.synthetic.spectra import SpectrumTruth, clean_scan, draw_artefacts, signals_for, with_noise
+from mrs_pipeline.synthetic.scanner_io import truncate, write_spectrum, write_t1w
+from mrs_pipeline.synthetic.settings import SpectrumSettings, Transients, TrialSettings
+from mrs_pipeline.synthetic.spectra import (
+    CleanScan,
+    Drawn,
+    SpectrumTruth,
+    clean_scan,
+    draw_artefacts,
+    signals_for,
+    with_noise,
+)
 from mrs_pipeline.synthetic.study_io import write_study, write_tables
+from mrs_pipeline.synthetic.transients import TransientTruth, split
 from mrs_pipeline.synthetic.trial import Participant, PlannedScan, enrol, plan_scans, stream
 from mrs_pipeline.synthetic.truth_io import write_truth
-
-if TYPE_CHECKING:
-    import nibabel as nib
 
 Progress = Callable[[str], None]
 
@@ -35,19 +38,22 @@ class ScanTruth:
     Parameters
     ----------
     plan
-        Whose, when, where, and the true concentrations.
+        Whose, when, where, the true concentrations, and what is wrong with it.
     physics
         What the signal was made from; ``None`` where the scan was missed.
     affine
         Voxel box in the scanner's RAS mm.
     files
         Scanner files (metabolite, water), relative to the trial's folder.
+    transients
+        Drift and spoiled transients, where single transients were written.
     """
 
     plan: PlannedScan
     physics: SpectrumTruth | None
     affine: FloatArray
     files: tuple[str, ...]
+    transients: TransientTruth | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,6 @@ class TrialTruth:
     ----------
     folder
         The trial's folder.
-    scanner, study, allocation
-        Folder of scanner files, study.toml, allocation table.
     settings
         As given.
     participants, scans
@@ -67,17 +71,29 @@ class TrialTruth:
     """
 
     folder: Path
-    scanner: Path
-    study: Path
-    allocation: Path
     settings: TrialSettings
     participants: tuple[Participant, ...]
     scans: tuple[ScanTruth, ...]
 
     @property
+    def scanner(self) -> Path:
+        """Folder of scanner files."""
+        return self.folder / "scanner"
+
+    @property
+    def study(self) -> Path:
+        """The study file."""
+        return self.folder / "study.toml"
+
+    @property
+    def allocation(self) -> Path:
+        """The allocation table."""
+        return self.folder / "allocation" / "allocation.tsv"
+
+    @property
     def broken(self) -> tuple[str, ...]:
-        """Keys of the scans whose files were deliberately broken."""
-        return tuple(scan.plan.key for scan in self.scans if scan.plan.broken)
+        """Keys of the scans whose files cannot be converted."""
+        return tuple(scan.plan.key for scan in self.scans if scan.plan.unreadable)
 
 
 def write_trial(
@@ -113,8 +129,7 @@ def write_trial(
         if mine:
             say(f"{person.label}: {len(mine)} scans" + (", T1w" if person.has_t1w else ""))
             scans += _write_participant(folder, s, index, mine, signals)
-    truth = TrialTruth(folder, folder / "scanner", folder / "study.toml", folder / "allocation" / "allocation.tsv", s, people,
-                       tuple(scans))  # fmt: skip
+    truth = TrialTruth(folder, s, people, tuple(scans))
     write_study(truth)
     write_tables(truth, [phenotype.clinical_course(s, i, person) for i, person in enumerate(people)])
     write_truth(truth)
@@ -135,10 +150,12 @@ def _write_participant(
         here = [plan for plan in plans if plan.visit == visit]
         for plan in here:
             rng = stream(s.seed, 8, index, v, s.regions.index(plan.region))
-            out.append(_write_scan(folder, s, plan, head, pose, broad, signals, rng))
+            out.append(_write_scan(folder, s, plan, (head, pose), (signals, broad), rng))
         if here[0].participant.has_t1w and not all(plan.missed for plan in here):
             image = heads.t1w_image(head, pose, s.head, stream(s.seed, 9, index, v))
-            write_image(image, scan_folder(folder, here[0]) / f"{here[0].participant.label}_{visit}_T1w.nii.gz")
+            label = here[0].participant.label
+            stem = scan_folder(folder, here[0]) / f"{label}_{visit}_T1w"
+            write_t1w(s, image, stem, label, 1 + index * len(s.visits) + v)
     return out
 
 
@@ -146,37 +163,67 @@ def _write_scan(
     folder: Path,
     s: TrialSettings,
     plan: PlannedScan,
-    head: heads.Head,
-    pose: FloatArray,
-    broad: ComplexArray,
-    signals: Mapping[str, ComplexArray],
+    place: tuple[heads.Head, FloatArray],
+    parts: tuple[Mapping[str, ComplexArray], ComplexArray],
     rng: np.random.Generator,
 ) -> ScanTruth:
-    """Write one metabolite scan and its water reference."""
+    """Write one metabolite scan and its water reference.
+
+    Parameters
+    ----------
+    place
+        Head, and its pose in the scanner.
+    parts
+        Metabolite signals, and the person's macromolecules.
+    """
+    head, pose = place
     box = place_box(s, plan.region, head, rng)
-    affine = pose @ box
     if plan.missed:
-        return ScanTruth(plan, None, affine, ())
+        return ScanTruth(plan, None, pose @ box, ())
     mix = heads.box_tissue(head, box, step_mm=s.head.quadrature_mm)
-    spectrum = _spectrum_settings(s, plan, mix)
-    scan = with_noise(spectrum, clean_scan(spectrum, draw_artefacts(spectrum.artefacts, rng), signals, broad, rng), rng)
+    spectrum = replace(s.spectrum, concentrations=plan.molal, tissue=(mix.gm, mix.wm, mix.csf))
+    drawn = worsened(draw_artefacts(spectrum.artefacts, rng), plan.failure)
+    clean = clean_scan(spectrum, drawn, *parts, rng)
+    metabolite, water, transients = _sampled(s, spectrum, clean, rng)
     stem = scan_folder(folder, plan) / f"{plan.participant.label}_{plan.visit}_{plan.region}"
-    acq = s.spectrum.acquisition
-    halved = s.vendor == "philips" if s.halved_first_point is None else s.halved_first_point
-    writer, ending = (write_sdat, ".SDAT") if s.vendor == "philips" else (write_rda, ".rda")
-    files = []
-    for kind, spectrum, averages in (("act", scan.metabolite, acq.averages), ("ref", scan.water, acq.water_averages)):
-        path = stem.with_name(f"{stem.name}_{kind}{ending}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer(spectrum, affine, path, averages=averages, name=acq.sequence.upper(), halved_first_point=halved)
-        files.append(path.relative_to(folder).as_posix())
-    if plan.broken:
-        truncate(folder / files[0])
-    return ScanTruth(plan, scan.truth, affine, tuple(files))
+    acq = spectrum.acquisition
+    files = [write_spectrum(s, metabolite, pose @ box, stem.with_name(f"{stem.name}_act"), acq.averages)]
+    if plan.failure != "no-water":
+        stem = stem.with_name(f"{stem.name}_ref")
+        files.append(write_spectrum(s, water, pose @ box, stem, acq.water_averages))
+    damage(files[0], plan.failure)
+    names = tuple(path.relative_to(folder).as_posix() for path in files)
+    return ScanTruth(plan, clean.truth, pose @ box, names, transients)
 
 
-def _spectrum_settings(s: TrialSettings, plan: PlannedScan, mix: TissueMix) -> SpectrumSettings:
-    return replace(s.spectrum, concentrations=plan.molal, tissue=(mix.gm, mix.wm, mix.csf))
+def _sampled(
+    s: TrialSettings, spectrum: SpectrumSettings, clean: CleanScan, rng: np.random.Generator
+) -> tuple[Spectrum, Spectrum, TransientTruth | None]:
+    """Return metabolite and water scan as averages, or as the transients the format is to hold."""
+    plan = s.transients or (Transients() if s.vendor == "siemens-twix" else None)
+    if plan is None:
+        scan = with_noise(spectrum, clean, rng)
+        return scan.metabolite, scan.water, None
+    return split(spectrum, clean, plan, rng)
+
+
+def worsened(drawn: Drawn, failure: str) -> Drawn:
+    """Return the nuisance values of a scan that failed in a way that shows in its signal."""
+    if failure == "linewidth":
+        return replace(drawn, gauss_hz=4 * drawn.gauss_hz)
+    if failure == "motion":
+        return replace(drawn, gauss_hz=2.5 * drawn.gauss_hz, snr=drawn.snr / 5)
+    if failure == "lipid":
+        return replace(drawn, lipid_protons=150.0)
+    return drawn
+
+
+def damage(path: Path, failure: str) -> None:
+    """Damage a written file where the failure is one of the file."""
+    if failure == "truncated":
+        truncate(path)
+    elif failure == "empty":
+        path.write_bytes(b"")
 
 
 def place_box(s: TrialSettings, region: str, head: heads.Head, rng: np.random.Generator) -> FloatArray:
@@ -192,16 +239,4 @@ def scan_folder(folder: Path, plan: PlannedScan) -> Path:
     return folder / "scanner" / plan.participant.label / plan.visit
 
 
-def truncate(path: Path) -> None:
-    """Cut a file in the middle, as an interrupted export does."""
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2 - 3])
-
-
-def write_image(image: nib.Nifti1Image, path: Path) -> None:
-    """Write a gzipped NIfTI file without a time stamp, so that the bytes repeat."""
-    import gzip
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=3, mtime=0) as packed:
-        packed.write(image.to_bytes())
+__all__ = ["ScanTruth", "TrialTruth", "write_trial"]
