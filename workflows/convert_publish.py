@@ -169,7 +169,10 @@ def _candidates(folder: Path, suffix: str) -> list[Candidate]:
 def write_top_files(
     bids_dir: Path, study: Study, study_path: Path | None, participants: Path | None, done: Sequence[Published]
 ) -> None:
-    """Write what is missing at the top of the dataset, and bring ``participants.tsv`` and ``code/`` up to date."""
+    """Write what is missing at the top of the dataset, and bring ``participants.tsv`` and ``code/`` up to date.
+
+    The study file and a tissue table beside it are kept in ``code/``, where later commands find them.
+    """
     name = study.study.name
     missing = {
         "dataset_description.json": json_text(dataset_description(name)),
@@ -183,6 +186,9 @@ def write_top_files(
     _write_participants(bids_dir, participants)
     if study_path is not None:
         _update(bids_dir / "code" / "study.toml", study_path.read_bytes())
+        table = study_path.parent / study.tissue.table
+        if table.is_file() and table.name == study.tissue.table:
+            _update(bids_dir / "code" / table.name, table.read_bytes())
     _update(bids_dir / "code" / "provenance.json", json_text(_provenance(bids_dir, done)).encode())
 
 

@@ -107,7 +107,7 @@ def _planned(source: str, role: str, name: str) -> Line:
 def _print_lines(lines: Sequence[Line]) -> None:
     """Print what became what, then what was left, then what failed, then the counts."""
     for line in lines:
-        if line.output:
+        if line.output and line.status != "failed":
             note = f"   ({line.reason})" if line.reason else ""
             print(f"{line.status:<9} {line.source} -> {line.output}{note}")
     for line in lines:

@@ -389,4 +389,4 @@ def test_orientation_verdicts():
     noise = [judge_orientation(spectrum({}, seed)).verdict for seed in range(30)]
     assert set(noise) == {"undecided"}
     assert water_over_metabolites(spectrum(WATER)) > 1000
-    assert water_over_metabolites(good) == pytest.approx(30, rel=0.3)
+    assert 30 < water_over_metabolites(good) < 60  # 300 / 10, over the height that the high-pass leaves

@@ -1,0 +1,74 @@
+"""``mrs-pipeline check``: what would run, what is missing, what deviates from the protocol."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mrs_pipeline.workflows.preflight import Preflight, PreflightReport
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``check`` command."""
+    parser = subparsers.add_parser(
+        "check",
+        help="say what will run, what is missing, what deviates from the protocol",
+        description="Read every scan of a BIDS dataset without processing it. Exit code 0: every scan runs and keeps "
+        "to [protocol]; 1: a scan cannot run or deviates; 2: wrong usage or study file.",
+    )
+    parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="BIDS dataset with mrs/ folders")
+    parser.add_argument("--study", type=Path, metavar="FILE", help="study.toml; default: BIDS_DIR/code/study.toml")
+    parser.add_argument("--participant-label", "--participant_label", nargs="+", metavar="LABEL", help="only these")
+    parser.add_argument("--session-label", "--session-id", nargs="+", metavar="LABEL", help="only these")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print the table, and return 0 or 1."""
+    from mrs_pipeline.config import load_study
+    from mrs_pipeline.workflows.preflight import preflight
+
+    saved = args.bids_dir / "code" / "study.toml"
+    study_path = args.study or (saved if saved.is_file() else None)
+    study = load_study(study_path)
+    folders = [*([study_path.parent] if study_path else []), args.bids_dir, args.bids_dir / "code", Path.cwd()]
+    table = next((folder / study.tissue.table for folder in folders if (folder / study.tissue.table).is_file()), None)
+    report = preflight(args.bids_dir, study, args.participant_label, args.session_label, table)
+    _print(report)
+    if args.json is not None:
+        _write_json(report, args.json)
+    return 0 if all(scan.is_fine for scan in report.scans) else 1
+
+
+def _print(report: PreflightReport) -> None:
+    """Print one line per scan with what is to be said below it, then what is left aside, then the counts."""
+    width = max(len(scan.scan) for scan in report.scans)
+    for scan in report.scans:
+        print(f"{scan.scan:<{width}}  {scan.verdict}")
+        for label, texts in _notes(scan):
+            for text in texts:
+                print(f"{'':<{width}}    {label}: {text}")
+    for title, lines in (("left aside", report.skipped), ("incomplete", report.incomplete)):
+        if lines:
+            print(f"\n{title}:")
+            print("\n".join(f"  {line}" for line in lines))
+    counts = Counter(scan.verdict for scan in report.scans)
+    deviating = sum(bool(scan.deviations) for scan in report.scans)
+    parts = [f"{number} {verdict}" for verdict, number in sorted(counts.items())]
+    print(f"\n{len(report.scans)} scans: {', '.join(parts)}; {deviating} not as the protocol says")
+
+
+def _notes(scan: Preflight) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return ("problem", scan.problems), ("missing", scan.missing), ("protocol", scan.deviations)
+
+
+def _write_json(report: PreflightReport, path: Path) -> None:
+    import json
+    from dataclasses import asdict
+
+    from mrs_pipeline.nifti_mrs import atomic_write
+
+    atomic_write(path, (json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n").encode())

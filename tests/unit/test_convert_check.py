@@ -1,0 +1,122 @@
+"""The preflight: one dataset with one scan of every kind of trouble."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+import pytest
+
+from mrs_pipeline.cli import check as command
+from mrs_pipeline.errors import StudyError
+from mrs_pipeline.nifti_mrs import NiftiMrs, write
+from mrs_pipeline.spectrum import Spectrum
+
+AFFINE = np.diag([25.0, 20.0, 30.0, 1.0])
+STUDY = """
+[study]
+visits = ["bl", "w12"]
+regions = ["acc"]
+[protocol]
+sequence = "press"
+echo_time = 0.03
+repetition_time = 2.0
+voxel_size_mm = [20, 25, 30]
+transients = 64
+[protocol.tolerance]
+echo_time = 0.0005
+[tissue]
+source = "table"
+"""
+
+
+def spectrum(**changes):
+    t = np.arange(1024) * 5e-4
+    fid = sum(a * np.exp(2j * np.pi * (ppm - 4.65) * 127.75 * t) for ppm, a in {2.01: 10, 3.03: 8, 3.22: 6}.items())
+    values = {"echo_time": 0.03, "repetition_time": 2.0, **changes}
+    return Spectrum(fid * np.exp(-15 * t), 5e-4, 127.75, **values)
+
+
+def put(root, participant, visit="bl", suffix="svs", voi="acc", data=None, **sidecar):
+    stem = f"sub-{participant}_ses-{visit}_voi-{voi}_{suffix}"
+    path = root / f"sub-{participant}" / f"ses-{visit}" / "mrs" / f"{stem}.nii.gz"
+    write(NiftiMrs(data or spectrum(), AFFINE), path)
+    path.with_name(f"{stem}.json").write_text(
+        json.dumps({"NumberOfTransients": 64, "PulseSequenceType": "PRESS", **sidecar})
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp("check")
+    for participant in ("good", "te", "norow"):
+        put(root, participant, suffix="mrsref")
+    put(root, "good")
+    put(root, "good", "w12")  # no water
+    put(root, "te", data=spectrum(echo_time=0.035), NumberOfTransients=32)
+    put(root, "norow", data=spectrum(repetition_time=None))
+    put(root, "mirror", data=spectrum().with_fid(spectrum().fid.conj()))
+    put(root, "pcc", voi="pcc")
+    put(root, "ms", data=spectrum(echo_time=None, repetition_time=None), EchoTime=30)
+    put(root, "note", data=spectrum(echo_time=None))
+    put(root, "broken").write_bytes(b"")
+    put(root, "inv").rename(root / "sub-inv" / "ses-bl" / "mrs" / "sub-inv_ses-bl_inv-1_svs.nii.gz")
+    (root / "code").mkdir()
+    (root / "code" / "study.toml").write_text(STUDY)
+    rows = ["participant_id\tsession\tvoi\tGM\tWM\tCSF", "sub-good\tn/a\tacc\t.5\t.4\t.1", "te\tbl\tacc\t.5\t.4\t.1"]
+    (root / "tissue.tsv").write_text("\n".join(rows) + "\n")
+    code = run(root, "--json", str(root / "check.json"))
+    return code, json.loads((root / "check.json").read_text()), root
+
+
+def run(root, *options):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers(dest="command"))
+    return command.run(parser.parse_args(["check", str(root), *options]))
+
+
+@pytest.mark.parametrize(
+    ("scan", "verdict", "where", "text"),
+    [
+        ("sub-good_ses-bl_voi-acc", "runs", None, None),
+        ("sub-good_ses-w12_voi-acc", "ratios only", "missing", "no water reference"),
+        ("sub-te_ses-bl_voi-acc", "runs", "deviations", "echo_time is 0.035 s, planned 0.03 s"),
+        ("sub-te_ses-bl_voi-acc", "runs", "deviations", "transients is 32, planned 64"),
+        ("sub-norow_ses-bl_voi-acc", "runs", "missing", "no row in the tissue table"),
+        ("sub-norow_ses-bl_voi-acc", "runs", "missing", "no repetition time"),
+        ("sub-norow_ses-bl_voi-acc", "runs", "deviations", "repetition_time is not stated, planned 2 s"),
+        ("sub-mirror_ses-bl_voi-acc", "cannot run", "problems", "--conjugate"),
+        ("sub-pcc_ses-bl_voi-pcc", "ratios only", "deviations", "region 'pcc' is not one of [study] regions (acc)"),
+        ("sub-ms_ses-bl_voi-acc", "cannot run", "problems", "EchoTime is 30 s"),
+        ("sub-note_ses-bl_voi-acc", "cannot run", "problems", "no echo time"),
+        ("sub-broken_ses-bl_voi-acc", "cannot run", "problems", "empty"),
+    ],
+)
+def test_every_trouble_is_told(report, scan, verdict, where, text):
+    _, content, _ = report
+    (found,) = [item for item in content["scans"] if item["scan"] == scan]
+    assert found["verdict"] == verdict
+    if where is None:
+        assert (found["missing"], found["deviations"], found["problems"]) == ([], [], [])
+    else:
+        assert any(text in line for line in found[where]), found
+
+
+def test_what_is_left_aside_and_incomplete(report):
+    code, content, _ = report
+    assert code == 1
+    assert len(content["scans"]) == 9
+    assert any("inv-1" in line and "inversion" in line for line in content["skipped"])
+    assert "sub-te: no scan of w12 acc" in content["incomplete"]
+    assert not any(line.startswith("sub-good") for line in content["incomplete"])
+
+
+def test_a_clean_selection_gives_exit_code_0(report, capsys):
+    _, _, root = report
+    assert run(root, "--participant-label", "good") == 0
+    out = capsys.readouterr().out
+    assert "2 scans: 1 ratios only, 1 runs; 0 not as the protocol says" in out
+    with pytest.raises(StudyError, match="participant nobody"):
+        run(root, "--participant-label", "nobody")
