@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from mrs_pipeline.spectrum import FloatArray
 
+TO_LPS = np.diag([-1.0, -1.0, 1.0])
+"""From RAS to patient (LPS) coordinates."""
+
 
 def rotation(angles_deg: Sequence[float] | FloatArray) -> FloatArray:
     """Return the rotation about x, then the turned y, then the turned z axis (intrinsic XYZ), shape (3, 3)."""
@@ -49,3 +52,26 @@ def apply(affine: npt.ArrayLike, points: npt.ArrayLike) -> FloatArray:
     """Return transformed points, shape (..., 3)."""
     matrix = np.asarray(affine, dtype=np.float64)
     return np.asarray(np.asarray(points, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def siemens_slice(turn: FloatArray) -> tuple[FloatArray, float]:
+    """Return how Siemens describes a right-handed box: slice normal (LPS) and in-plane rotation in radians.
+
+    The readout direction runs along the box's first edge and the phase direction along its second; the slice normal is
+    then against the third.
+    """
+    _, phase, third = (TO_LPS @ turn).T
+    normal = -third
+    reference = unrotated_phase(normal)
+    return normal, float(np.arctan2(-phase @ np.cross(normal, reference), phase @ reference))
+
+
+def unrotated_phase(normal: FloatArray) -> FloatArray:
+    """Return the phase direction Siemens gives a slice without in-plane rotation.
+
+    It lies in the coronal-transverse plane for a mainly transverse slice, else in the transverse plane.
+    """
+    x, y, z = normal
+    main = 2 if abs(z) >= max(abs(x), abs(y)) else 1 if abs(y) >= abs(x) else 0
+    direction = np.array([0.0, z, -y]) if main == 2 else np.array([y, -x, 0.0]) * (1 if main == 1 else -1)
+    return np.asarray(direction / np.linalg.norm(direction))

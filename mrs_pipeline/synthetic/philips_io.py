@@ -101,7 +101,8 @@ def _axes(spectrum: Spectrum, rows: int) -> list[str]:
         f"dim1_pnts : {spectrum.n_points}",
         f"dim1_low_val : {-half:.9g}", f"dim1_step : {spectrum.dwell:.9g}", "dim1_direction : mu1", "dim1_t0_point : 0",
         "dim2_ext : [num]", f"dim2_pnts : {rows}", "dim2_low_val : 1.0", "dim2_step : 1.0", "dim2_direction : x",
-        "dim2_t0_point : 50",
+        "dim2_t0_point : 50", "dim3_ext : [num]", "dim3_pnts : 1", "dim3_low_val : 1.0", "dim3_step : 1.0",
+        "dim3_direction : y", "dim3_t0_point : 50",
     ]  # fmt: skip
 
 

@@ -432,6 +432,9 @@ class TrialSettings:
             raise ValueError(f"scanned ({self.scanned}) must be between 1 and participants ({self.participants})")
         if len(self.arms) < 1 or len(set(self.arms)) != len(self.arms):
             raise ValueError(f"arms must be distinct: {self.arms}")
+        strange = [key for key in self.effects if key.partition("@")[0] not in self.spectrum.concentrations]
+        if strange:
+            raise ValueError(f"effects on metabolites that are not simulated: {strange}")
         if self.visit_days is not None and len(self.visit_days) != len(self.visits):
             raise ValueError("visit_days needs one day per visit")
         if self.transients is not None and self.vendor == "siemens":

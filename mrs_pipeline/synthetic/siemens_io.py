@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from mrs_pipeline.spectrum import FloatArray, Spectrum
-from mrs_pipeline.synthetic.geometry import edges_and_turn, rotation_angles
+from mrs_pipeline.synthetic.geometry import TO_LPS, edges_and_turn, siemens_slice
 
-_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _TESLA_PER_MHZ = 1 / 42.577478518
 """Proton gyromagnetic ratio over 2 pi, CODATA 2018."""
 
@@ -82,8 +81,9 @@ def _geometry(affine: FloatArray) -> list[str]:
     size, turn = edges_and_turn(affine)
     if np.linalg.det(turn) < 0:
         raise ValueError("an RDA file can only hold a right-handed box")
-    row, column, normal = (_TO_LPS @ turn).T
-    centre = _TO_LPS @ affine[:3, 3]
+    row, column, _ = (TO_LPS @ turn).T
+    normal, angle = siemens_slice(turn)
+    centre = TO_LPS @ affine[:3, 3]
     corner = centre - row * size[0] / 2 - column * size[1] / 2
     vectors = [("PositionVector", corner), ("RowVector", row), ("ColumnVector", column)]
     lines = [f"SliceThickness: {size[2]:.6f}"]
@@ -92,7 +92,7 @@ def _geometry(affine: FloatArray) -> list[str]:
     lines += [f"VOIThickness: {size[2]:.6f}", f"VOIPhaseFOV: {size[1]:.6f}", f"VOIReadoutFOV: {size[0]:.6f}"]
     lines += [f"VOINormal{axis}: {v:.9f}" for axis, v in zip(("Sag", "Cor", "Tra"), normal, strict=True)]
     return [
-        *lines, f"VOIRotationInPlane: {np.deg2rad(rotation_angles(turn)[2]):.9f}", f"FoVHeight: {size[1]:.6f}",
+        *lines, f"VOIRotationInPlane: {angle:.9f}", f"FoVHeight: {size[1]:.6f}",
         f"FoVWidth: {size[0]:.6f}", f"FoV3D: {size[2]:.6f}", "PercentOfRectFoV: 1.000000", "NumberOfRows: 1",
         "NumberOfColumns: 1", "NumberOf3DParts: 1", f"PixelSpacingRow: {size[1]:.6f}",
         f"PixelSpacingCol: {size[0]:.6f}",

@@ -18,6 +18,14 @@ COMBINED: Mapping[str, tuple[str, ...]] = {
 }
 """Sums that are usually reported."""
 
+REPORTED: Mapping[str, str] = {"Ins": "mI"}
+"""Names in tables where they differ from the basis."""
+
+
+def reported(name: str) -> str:
+    """Return a metabolite's name as tables have it."""
+    return REPORTED.get(name, name)
+
 
 @dataclass(frozen=True)
 class Participant:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
-from mrs_pipeline.synthetic.geometry import edges_and_turn
+from mrs_pipeline.synthetic.geometry import TO_LPS, edges_and_turn, siemens_slice
 
 _RAID_HEADER = 10240
 _MEASUREMENTS = 64
@@ -23,7 +23,6 @@ _CHANNEL_HEADER = 32
 _MEASUREMENT_ID = 1
 _ACQUISITION_END, _ONLINE = 1, 1 << 3
 _FIRST_SCAN, _LAST_SCAN = 1 << 28, 1 << 29
-_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _SOFTWARE = "syngo MR E11"
 
 
@@ -183,31 +182,14 @@ def _ascconv(values: Mapping[str, str]) -> str:
 
 
 def voi_fields(affine: FloatArray) -> dict[str, str]:
-    """Return the voxel of a box: normal, centre, edges and in-plane rotation in patient (LPS) coordinates.
-
-    The readout direction runs along the box's first edge and the phase direction along its second; the slice normal is
-    then against the third.
-    """
+    """Return the voxel of a box: normal, centre, edges and in-plane rotation in patient (LPS) coordinates."""
     size, turn = edges_and_turn(affine)
     if np.linalg.det(turn) < 0:
         raise ValueError("a TWIX file can only hold a right-handed box")
-    _, phase, third = (_TO_LPS @ turn).T
-    normal, centre = -third, _TO_LPS @ affine[:3, 3]
-    reference = unrotated_phase(normal)
-    angle = np.arctan2(-phase @ np.cross(normal, reference), phase @ reference)
+    normal, angle = siemens_slice(turn)
+    centre = TO_LPS @ affine[:3, 3]
     axes = ("dSag", "dCor", "dTra")
     fields = {f"sSpecPara.sVoI.sPosition.{a}": f"{v:.9f}" for a, v in zip(axes, centre, strict=True)}
     fields |= {f"sSpecPara.sVoI.sNormal.{a}": f"{v:.12f}" for a, v in zip(axes, normal, strict=True)}
     edges = {"dReadoutFOV": size[0], "dPhaseFOV": size[1], "dThickness": size[2], "dInPlaneRot": angle}
     return fields | {f"sSpecPara.sVoI.{key}": f"{value:.12f}" for key, value in edges.items()}
-
-
-def unrotated_phase(normal: FloatArray) -> FloatArray:
-    """Return the phase direction Siemens gives a slice without in-plane rotation.
-
-    It lies in the coronal-transverse plane for a mainly transverse slice, else in the transverse plane.
-    """
-    x, y, z = normal
-    main = 2 if abs(z) >= max(abs(x), abs(y)) else 1 if abs(y) >= abs(x) else 0
-    direction = np.array([0.0, z, -y]) if main == 2 else np.array([y, -x, 0.0]) * (1 if main == 1 else -1)
-    return np.asarray(direction / np.linalg.norm(direction))
