@@ -117,6 +117,8 @@ def scan_page(report: ScanReport) -> str:
         else figures.residual_share_outside(report.fit.residual, report.fit.noise_sd),
         relative_crlb=relative_crlb,
         metric_title=metric_title,
+        remarks=numbered_remarks(report.concentrations),
+        remarks_of=remarks_of,
     )
 
 
@@ -217,6 +219,18 @@ def primary_rows(rows: Iterable[Mapping[str, object]], primary: Iterable[str]) -
     """Return the rows of the primary metabolites, in the order asked for."""
     by_name = {str(row.get("metabolite")): row for row in rows}
     return [by_name[name] for name in primary if name in by_name]
+
+
+def remarks_of(row: Mapping[str, object]) -> list[str]:
+    """Return the flags and reasons of a row, one clause each."""
+    texts = [str(row[name]) for name in ("flags", "reason") if row.get(name) not in (None, "", "n/a")]
+    return [clause for text in texts for part in text.split(";") if (clause := part.strip())]
+
+
+def numbered_remarks(rows: Iterable[Mapping[str, object]]) -> dict[str, int]:
+    """Give each different flag and reason of a table a number from 1, so that it is said once."""
+    clauses = dict.fromkeys(clause for row in rows for clause in remarks_of(row))
+    return {clause: number for number, clause in enumerate(clauses, 1)}
 
 
 def key_metrics(metrics: Iterable[Metric]) -> list[Metric]:

@@ -73,10 +73,10 @@ def test_no_figure_styles_the_page(good):
 
 
 def test_first_screen_has_verdict_numbers_and_placement(good):
-    words = text_of(good.split("<details")[0])
+    words = text_of(good.split("<details id=")[0])
     assert "pass sub-01_ses-baseline_acq-press_voi-acc" in words
     assert "Matches the protocol in the 1 of 2 points the data state." in words
-    assert "Not checked, because the value is missing: water_suppression." in words
+    assert "1 rule could not be checked water_suppression" in words
     assert "SNR 43.7 at least 20" in words
     assert "linewidth 5.60 Hz at most 10" in words
     assert "Glu 1.21 ± 0.040 10.0 ± 0.40 3 %" in words
@@ -225,3 +225,17 @@ def test_evidence_becomes_transients_with_gaps_where_dropped():
     assert view.before.shape == (3, 400)
     assert view.after is None
     assert transients_from_evidence({}, [True], [0.0], [0.0]) is None
+
+
+def test_each_remark_is_said_once_and_numbered(good):
+    rows = [{"flags": "a;b", "reason": "n/a"}, {"flags": "", "reason": "c; b"}, {"reason": None}]
+    assert scan_module.numbered_remarks(rows) == {"a": 1, "b": 2, "c": 3}
+    assert scan_module.remarks_of(rows[1]) == ["c", "b"]
+    assert good.count("no water density") == 1
+    assert re.search(r"<th>Gln</th>.*?<td>doubtful</td><td>1, 2</td>", good, re.DOTALL)
+
+
+def test_many_warnings_are_folded_after_the_third():
+    page = scan_page(examples.good_report(warnings=tuple(f"warning {number}" for number in range(7))))
+    shown = page.split('id="warnings"')[1]
+    assert shown.index("warning 2") < shown.index("<details><summary>and 4 more") < shown.index("warning 3")
