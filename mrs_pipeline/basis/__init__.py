@@ -9,17 +9,66 @@ from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import DEFAULT_METABOLITES, canonical_name
 
 if TYPE_CHECKING:
-    from mrs_pipeline.basis.io import load_basis
+    from mrs_pipeline.basis.figure import draw_basis, save_figure
+    from mrs_pipeline.basis.io import load_basis, save_basis
+    from mrs_pipeline.basis.macromolecules import (
+        macromolecule_basis,
+        macromolecule_presets,
+        measured_macromolecules,
+        with_macromolecules,
+    )
     from mrs_pipeline.basis.match import check_match
-    from mrs_pipeline.basis.simulate import simulate_basis
+    from mrs_pipeline.basis.pulses import read_waveform, waveform
+    from mrs_pipeline.basis.sequences import SEQUENCES, ShapedKit, default_kit
+    from mrs_pipeline.basis.simulate import check_timing, simulate_basis
+    from mrs_pipeline.basis.systems import literature, molecule, molecule_names
 
 _LAZY = {
+    "SEQUENCES": "sequences",
+    "ShapedKit": "sequences",
     "check_match": "match",
+    "check_timing": "simulate",
+    "default_kit": "sequences",
+    "draw_basis": "figure",
+    "literature": "systems",
     "load_basis": "io",
+    "macromolecule_basis": "macromolecules",
+    "macromolecule_presets": "macromolecules",
+    "measured_macromolecules": "macromolecules",
+    "molecule": "systems",
+    "molecule_names": "systems",
+    "read_waveform": "pulses",
+    "save_basis": "io",
+    "save_figure": "figure",
     "simulate_basis": "simulate",
+    "waveform": "pulses",
+    "with_macromolecules": "macromolecules",
 }
 
-__all__ = ["DEFAULT_METABOLITES", "Basis", "canonical_name", "check_match", "load_basis", "simulate_basis"]
+__all__ = [
+    "DEFAULT_METABOLITES",
+    "SEQUENCES",
+    "Basis",
+    "ShapedKit",
+    "canonical_name",
+    "check_match",
+    "check_timing",
+    "default_kit",
+    "draw_basis",
+    "literature",
+    "load_basis",
+    "macromolecule_basis",
+    "macromolecule_presets",
+    "measured_macromolecules",
+    "molecule",
+    "molecule_names",
+    "read_waveform",
+    "save_basis",
+    "save_figure",
+    "simulate_basis",
+    "waveform",
+    "with_macromolecules",
+]
 
 
 def __getattr__(name: str) -> object:

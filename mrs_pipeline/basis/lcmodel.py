@@ -1,4 +1,4 @@
-"""LCModel .basis files."""
+"""LCModel .basis files, read and written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _NAMELIST = re.compile(r"[$&](\w+)(.*?)[$&]END\b", re.IGNORECASE | re.DOTALL)
 _ENTRY = re.compile(
     r"(\w+)\s*(?:\(\d+\))?\s*=\s*('(?:[^']|'')*'|[^'=$&]*?)(?=,?\s*\w+\s*(?:\(\d+\))?\s*=|[,\s]*$)", re.DOTALL
 )
+_COLUMNS = 4
+_MAX_NAME = 6
+_MAX_TITLE = 76
+_LCMODEL_NAMES = {"sIns": "Scyllo", "CrCH2": "-CrCH2"}
 _FORMAT = re.compile(r"(\d+)\s*[EFDG]\s*(\d+)", re.IGNORECASE)
 
 
@@ -49,6 +53,7 @@ def read_lcmodel(path: Path) -> Basis:
     shifts = {int(float(entry.get("ISHIFT") or 0)) for entry, _ in blocks}
     shift_ppm = shifts.pop() / (n * dwell * field) if len(shifts) == 1 else 0.0
     te1, te2, tm = _timing(header)
+    notes = ("the split of the echo time is not stated",) if te1 is not None and te2 is None and tm is None else ()
     return Basis(
         names=_unique([canonical_name(entry.get("METABO") or entry.get("ID", "")) for entry, _ in blocks], path),
         fids=fids,
@@ -61,7 +66,86 @@ def read_lcmodel(path: Path) -> Basis:
         sequence=(header.get("SEQ") or "unknown").strip().lower(),
         pulses=_pulses(header),
         source=str(path),
+        notes=notes,
     )
+
+
+def format_lcmodel(basis: Basis) -> str:
+    """Return the text of an LCModel .basis file.
+
+    Parameters
+    ----------
+    basis
+        The set, carrier at 4.65 ppm.
+
+    Raises
+    ------
+    BasisError
+        A name is longer than LCModel's six characters.
+
+    Notes
+    -----
+    As in the files that LCModel's own makebasis writes: FIDs with a halved first point, zero-filled to twice their length, in LCModel's
+    sense (conjugate), unnormalised FFT, zero frequency first. te1, te2 and tm stand in IDBASI, which LCModel only prints.
+    """
+    names = [_LCMODEL_NAMES.get(name, name) for name in basis.names]
+    long = [name for name in names if len(name) > _MAX_NAME]
+    if long:
+        remedy = "shorten these names or leave these members out"
+        raise BasisError(f"LCModel allows {_MAX_NAME} characters per name: {', '.join(long)}", remedy=remedy)
+    fids = basis.fids.copy()
+    fids[:, 0] /= 2
+    spectra = np.fft.fft(np.conj(fids), 2 * basis.n_points, axis=1)
+    blocks = [_block(name, spectrum) for name, spectrum in zip(names, spectra, strict=True)]
+    return "".join([_header(basis), *blocks])
+
+
+def _header(basis: Basis) -> str:
+    echo = f"{basis.echo_time * 1e3:.6g}" if basis.echo_time is not None else "0."
+    return (
+        " $SEQPAR\n"
+        f" FWHMBA = {linewidth_ppm(basis):.6f},\n"
+        f" HZPPPM = {basis.field_mhz:.6f},\n"
+        f" ECHOT = {echo},\n"
+        f" SEQ = '{basis.sequence.upper()[:10]}'\n"
+        " $END\n"
+        " $BASIS1\n"
+        f" IDBASI = '{_title(basis)}',\n"
+        f" FMTBAS = '({_COLUMNS}E17.9)',\n"
+        f" BADELT = {basis.dwell:.12g},\n"
+        f" NDATAB = {2 * basis.n_points}\n"
+        " $END\n"
+    )
+
+
+def _title(basis: Basis) -> str:
+    times = (("te1", basis.te1), ("te2", basis.te2), ("tm", basis.tm))
+    stated = " ".join(f"{key}={value * 1e3:.6g}" for key, value in times if value is not None)
+    return f"mrs-pipeline {basis.pulses} {stated} ms"[:_MAX_TITLE]
+
+
+def _block(name: str, spectrum: ComplexArray) -> str:
+    head = (
+        " $NMUSED\n XTRASH = 0.\n $END\n $BASIS\n"
+        f" ID = '{name}',\n METABO = '{name}',\n CONC = 1.,\n TRAMP = 1.,\n VOLUME = 1.,\n ISHIFT = 0\n $END\n"
+    )
+    numbers = spectrum.view(np.float64).reshape(-1, _COLUMNS)
+    return head + "".join("".join(f"{value:17.9E}" for value in row) + "\n" for row in numbers)
+
+
+def linewidth_ppm(basis: Basis) -> float:
+    """Return the width at half maximum of the set's lines, from the decay of the member that decays most slowly.
+
+    Notes
+    -----
+    The envelope of the FID falls to 1/e at t; a Lorentzian line of that decay is 1/(pi t) wide.
+    """
+    widths = []
+    for fid in basis.fids:
+        envelope = np.maximum.accumulate(np.abs(fid)[::-1])[::-1]
+        below = np.flatnonzero(envelope < envelope[0] / np.e)
+        widths.append(1 / (np.pi * (below[0] if len(below) else basis.n_points) * basis.dwell))
+    return float(min(widths)) / basis.field_mhz
 
 
 def _split(text: str, path: Path) -> tuple[dict[str, str], list[tuple[dict[str, str], str]]]:

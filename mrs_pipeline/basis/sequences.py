@@ -261,7 +261,7 @@ def _train(first: Pulse | ShapedPulse, order: int, stations: tuple[_Station, ...
     for time, pulse, kept in stations:
         train += [_gap(time - pulse.duration / 2 - clock), pulse, Keep(kept)]
         clock = time + pulse.duration / 2
-    return (*train, _gap(max(0.0, end - clock) if not stations else end - clock))
+    return (*train, _gap(end - clock) if stations else Delay(end - clock))
 
 
 def _gap(seconds: float) -> Delay:
