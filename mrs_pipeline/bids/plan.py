@@ -94,7 +94,8 @@ def pattern_of(text: str) -> re.Pattern[str]:
         compiled = re.compile(text if "(?P<" in text else _glob(text), re.IGNORECASE)
     except re.error as error:
         raise StudyError(
-            f"the pattern '{text}' is not valid ({error})", remedy="correct it in [[convert.scans]]"
+            f"the pattern '{text}' is not valid ({error})",
+            remedy="correct it: with (?P<...>) it is a regular expression; a glob takes {participant} instead",
         ) from error
     unknown = sorted(set(compiled.groupindex) - set(GROUPS))
     if unknown:

@@ -103,17 +103,23 @@ def read_lcmodel_raw(
     Raises
     ------
     InputError
-        The namelist or its format is missing, or the numbers do not come in pairs.
+        The namelist is missing, the numbers do not come in pairs, or they were sampled sequentially (``SEQACQ``).
 
     Notes
     -----
     RAW data have the sense of NIfTI-MRS on disk: NAA, below water, lies at positive frequency under numpy's FFT
     (measured on LCModel's own test data). They are therefore conjugated once. ``BRUKER = T`` marks data of the opposite
-    sense, which LCModel conjugates on reading; these are taken as they stand.
+    sense, which LCModel conjugates on reading (MYDATA of LCModel 6.3); these are taken as they stand.
     """
     path = Path(path)
     text = _text(path)
     fields = _namelist(text, "NMID", path)
+    if _is_true(fields.get("SEQACQ")):
+        raise InputError(
+            "SEQACQ = T: real and imaginary part were sampled one after the other",
+            remedy="convert the data to simultaneous sampling first",
+            path=path,
+        )
     numbers = _numbers(_after_namelist(text, "NMID"), _unquoted(fields.get("FMTDAT")))
     if numbers.size == 0 or numbers.size % 2:
         raise InputError(
@@ -121,7 +127,7 @@ def read_lcmodel_raw(
             remedy="check that the file is complete (it may have been truncated)",
             path=path,
         )
-    scale = _real(fields.get("TRAMP", "1"), "TRAMP", path) / _real(fields.get("VOLUME", "1"), "VOLUME", path)
+    scale = _positive(fields.get("TRAMP", "1"), "TRAMP", path) / _positive(fields.get("VOLUME", "1"), "VOLUME", path)
     on_disk: ComplexArray = np.asarray((numbers[0::2] + 1j * numbers[1::2]) * scale, dtype=np.complex128)
     inside = on_disk if _is_true(fields.get("BRUKER")) else on_disk.conj()
     return Spectrum(
@@ -197,6 +203,15 @@ def _real(text: str, key: str, path: Path) -> float:
         return float(text.upper().replace("D", "E"))
     except ValueError as error:
         raise InputError(f"{key} is {text!r}, not a number", remedy=f"correct {key}", path=path) from error
+
+
+def _positive(text: str, key: str, path: Path) -> float:
+    value = _real(text, key, path)
+    if value <= 0:
+        raise InputError(
+            f"{key} is {value:g}, which LCModel refuses too", remedy=f"give {key} > 0, or leave it out", path=path
+        )
+    return value
 
 
 def _unquoted(text: str | None) -> str | None:

@@ -291,6 +291,12 @@ def test_lcmodel_raw_broken(tmp_path):
     path.write_text(" $NMID FMTDAT='(2E15.6)' $END\n  1.0E+00\n")
     with pytest.raises(InputError, match="pairs"):
         read_lcmodel_raw(path, DWELL, CARRIER)
+    path.write_text(" $NMID FMTDAT='(2E15.6)', SEQACQ=T $END\n  1.0E+00  1.0E+00\n")
+    with pytest.raises(InputError, match="SEQACQ"):
+        read_lcmodel_raw(path, DWELL, CARRIER)
+    path.write_text(" $NMID FMTDAT='(2E15.6)' VOLUME=0 $END\n  1.0E+00  1.0E+00\n")
+    with pytest.raises(InputError, match="VOLUME is 0"):
+        read_lcmodel_raw(path, DWELL, CARRIER)
     path.write_text("1 2 3 4\n")
     with pytest.raises(InputError, match="NMID"):
         read_lcmodel_raw(path, DWELL, CARRIER)
