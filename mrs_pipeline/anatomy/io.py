@@ -1,13 +1,31 @@
-"""Reading tissue tables and maps."""
+"""Files of the anatomy room: tissue tables and maps."""
 
 from __future__ import annotations
 
 import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+import numpy.typing as npt
+
+from mrs_pipeline.anatomy.segment import BRAIN, DEEP, Segmentation
 from mrs_pipeline.anatomy.tissue import SEGMENTATION_SD, TissueFractions
+from mrs_pipeline.config import TissueSection
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.spectrum import FloatArray
 
+if TYPE_CHECKING:
+    import nibabel as nib
+
+ONE_THREAD = ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 COLUMNS = ("participant_id", "session", "voi", "GM", "WM", "CSF")
 
 
@@ -92,3 +110,167 @@ def _fractions(row: dict[str, str], path: Path, wanted: str) -> TissueFractions:
     gm, wm, csf = (value / total for value in values)
     sd = SEGMENTATION_SD if errors is None else (errors[0] / scale, errors[1] / scale, errors[2] / scale)
     return TissueFractions(gm, wm, csf, sd=sd, source=f"table {path.name}")
+
+
+@dataclass(frozen=True)
+class TissueMaps:
+    """Tissue maps on disk, on the grid of the T1w.
+
+    Parameters
+    ----------
+    gm, wm, csf
+        Probability maps.
+    brain
+        Brain mask with its CSF; ``None`` when the source gives none.
+    regions
+        Labels 0 outside, 1 head, 2 brain, 3 deep grey matter, 4 ventricles; ``None`` from other sources.
+    mni
+        MNI152 coordinates of a 2 mm grid, four-dimensional; ``None`` from other sources.
+    head
+        Whether the T1w shows a whole head; ``None`` when not known.
+    source
+        Phrase for the report.
+    warnings
+        Sentences for the report.
+    """
+
+    gm: Path
+    wm: Path
+    csf: Path
+    brain: Path | None = None
+    regions: Path | None = None
+    mni: Path | None = None
+    head: bool | None = None
+    source: str = "segmentation"
+    warnings: tuple[str, ...] = ()
+
+
+def load_maps(maps: TissueMaps) -> dict[str, FloatArray]:
+    """Load the maps that :func:`mrs_pipeline.anatomy.fractions` averages: gm, wm, csf, and deep grey matter where known."""
+    found = {name: np.asarray(load_image(getattr(maps, name)).dataobj, dtype=float) for name in ("gm", "wm", "csf")}
+    if maps.regions is not None:
+        found["deep"] = (np.asarray(load_image(maps.regions).dataobj) == DEEP).astype(float)
+    return found
+
+
+def load_image(path: str | Path) -> nib.Nifti1Image:
+    """Open a NIfTI image.
+
+    Raises
+    ------
+    InputError
+        Missing, empty, truncated or another format.
+    """
+    import nibabel as nib
+
+    try:
+        image = nib.load(path)
+    except (OSError, nib.filebasedimages.ImageFileError) as error:
+        raise InputError(f"not a readable NIfTI image ({error})", remedy="check the file", path=path) from error
+    return cast("nib.Nifti1Image", image)
+
+
+def segment(t1w: str | Path, out_dir: str | Path, settings: TissueSection) -> TissueMaps:
+    """Segment a T1w into maps on its own grid, in a process of its own with one ITK thread.
+
+    Parameters
+    ----------
+    t1w
+        NIfTI file, whole head or skull-stripped.
+    out_dir
+        Folder for ``label-{GM,WM,CSF}_probseg.nii.gz``, ``desc-brain_mask.nii.gz``, ``desc-regions_dseg.nii.gz``,
+        ``mni.nii.gz`` and ``segment.json``.
+    settings
+        ``[tissue]`` of study.toml; ``resolution_mm`` is the working resolution.
+
+    Raises
+    ------
+    InputError
+        The T1w cannot be read or segmented.
+    """
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mrs_pipeline.anatomy.worker", str(t1w), str(out), str(settings.resolution_mm)]
+    environment = {
+        **os.environ,
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(
+            f"the T1w could not be segmented ({last})", remedy="look at the image, or give a tissue table", path=t1w
+        )
+    return read_maps(out)
+
+
+def read_maps(out_dir: str | Path) -> TissueMaps:
+    """Read back what :func:`segment` wrote."""
+    out = Path(out_dir)
+    record = json.loads((out / "segment.json").read_text(encoding="utf-8"))
+    return TissueMaps(
+        gm=out / "label-GM_probseg.nii.gz",
+        wm=out / "label-WM_probseg.nii.gz",
+        csf=out / "label-CSF_probseg.nii.gz",
+        brain=out / "desc-brain_mask.nii.gz",
+        regions=out / "desc-regions_dseg.nii.gz",
+        mni=out / "mni.nii.gz",
+        head=record["WholeHead"],
+        source=record["Method"],
+        warnings=tuple(record["Warnings"]),
+    )
+
+
+def write_segmentation(segmentation: Segmentation, t1w: nib.Nifti1Image, out_dir: Path) -> None:
+    """Write a segmentation on the grid of its T1w."""
+    onto = partial(_resample, source_affine=segmentation.affine, t1w=t1w)
+    for name in ("gm", "wm", "csf"):
+        share = np.round(np.clip(onto(getattr(segmentation, name), order=1), 0, 1), 3).astype(np.float32)
+        write_image(share, t1w.affine, out_dir / f"label-{name.upper()}_probseg.nii.gz")
+    regions = onto(segmentation.regions, order=0).astype(np.uint8)
+    write_image(regions, t1w.affine, out_dir / "desc-regions_dseg.nii.gz")
+    write_image((regions >= BRAIN).astype(np.uint8), t1w.affine, out_dir / "desc-brain_mask.nii.gz")
+    write_image(np.round(segmentation.mni, 1), segmentation.mni_affine, out_dir / "mni.nii.gz")
+    warnings = []
+    if segmentation.contrast < 2:
+        warnings.append(
+            f"grey and white matter are only {segmentation.contrast:.1f} SD apart: the tissue maps are doubtful"
+        )
+    record = {
+        "Method": "own segmentation (N4 and SyN of antspyx, MNI152 priors, partial-volume mixture)",
+        "WholeHead": segmentation.head,
+        "Contrast": round(segmentation.contrast, 3),
+        "Warnings": warnings,
+    }
+    (out_dir / "segment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _resample(
+    values: npt.NDArray[Any], *, source_affine: FloatArray, t1w: nib.Nifti1Image, order: int
+) -> npt.NDArray[Any]:
+    """Bring a map from the working grid to the T1w's grid."""
+    from scipy import ndimage
+
+    matrix = np.linalg.inv(source_affine) @ t1w.affine
+    moved: npt.NDArray[Any] = ndimage.affine_transform(
+        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], output_shape=t1w.shape[:3], order=order
+    )
+    return moved
+
+
+def write_image(data: npt.NDArray[Any], affine: FloatArray, path: Path) -> None:
+    """Write a NIfTI image in scanner space with the same bytes every time, by temporary file and rename."""
+    import nibabel as nib
+
+    image = nib.Nifti1Image(data, affine)
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("wb") as stream:
+        stream.write(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
