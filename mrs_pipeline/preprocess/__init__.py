@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mrs_pipeline.preprocess.io import load, load_evidence, load_record, save
     from mrs_pipeline.preprocess.metrics import METRIC_DEFINITIONS
-    from mrs_pipeline.preprocess.pipeline import METHODS, Hints, preprocess
+    from mrs_pipeline.preprocess.pipeline import Hints, preprocess
+    from mrs_pipeline.preprocess.state import METHODS
     from mrs_pipeline.preprocess.types import Preprocessed, StepRecord, display
 
 _HOMES = {
-    "METHODS": "pipeline",
+    "METHODS": "state",
     "METRIC_DEFINITIONS": "metrics",
     "Hints": "pipeline",
     "Preprocessed": "types",

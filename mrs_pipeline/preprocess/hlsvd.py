@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,12 @@ def decompose(fid: ComplexArray, dwell: float, components: int, *, first: int = 
     return DampedLines(frequency, damping, amplitude)
 
 
+def refit(lines: DampedLines, fid: ComplexArray, dwell: float) -> DampedLines:
+    """Fit the amplitudes of known lines to another FID, shape ``(n_points,)``."""
+    design = _exponentials(lines.frequency, lines.damping, np.arange(fid.size) * dwell)
+    return DampedLines(lines.frequency, lines.damping, np.linalg.lstsq(design, fid, rcond=1e-10)[0])
+
+
 def _exponentials(frequency: FloatArray, damping: FloatArray, time: FloatArray) -> ComplexArray:
     """Damped unit sinusoids, shape ``(n_time, n_lines)``."""
     return np.asarray(np.exp(time[:, None] * (2j * np.pi * frequency - damping)[None, :]), dtype=np.complex128)
@@ -92,27 +99,54 @@ def _exponentials(frequency: FloatArray, damping: FloatArray, time: FloatArray) 
 
 def _leading_vectors(data: ComplexArray, n_rows: int, components: int) -> ComplexArray:
     """Leading left singular vectors of the Hankel matrix ``H[i, j] = data[i + j]``, shape ``(n_rows, components)``."""
+    gram = _hankel_gram(data, n_rows)
+    steps = min(n_rows, 2 * components + 30)
+    start = data[:n_rows] + 1e-3 * np.exp(2j * np.pi * (np.sqrt(2) * np.arange(n_rows) ** 2 % 1.0))
+    krylov, small = _lanczos(gram, start, steps)
+    vectors = np.linalg.eigh(small)[1][:, ::-1][:, :components]
+    return np.asarray(krylov.T @ vectors, dtype=np.complex128)
+
+
+def _hankel_gram(data: ComplexArray, n_rows: int) -> Callable[[ComplexArray], ComplexArray]:
+    """Return the product with ``H H^H`` for the Hankel matrix of the data, by FFT."""
     from scipy.fft import fft, ifft, next_fast_len
-    from scipy.sparse.linalg import LinearOperator, eigsh
 
     n_columns = data.size - n_rows + 1
     size = next_fast_len(data.size)
-    forward = fft(data, size)
-    adjoint = fft(data.conj(), size)
+    forward, adjoint = fft(data, size), fft(data.conj(), size)
 
     def correlate(kernel: ComplexArray, vector: ComplexArray, length: int) -> ComplexArray:
-        # sum_j data[i + j] v[j]: a convolution of the data with the reversed vector, read from index len(v) - 1 on
+        # sum_j data[i + j] v[j]: the data convolved with the reversed vector, read from index len(v) - 1 on
         product = ifft(kernel * fft(vector[::-1], size))
         return np.asarray(product[vector.size - 1 : vector.size - 1 + length], dtype=np.complex128)
 
-    def gram(vector: ComplexArray) -> ComplexArray:
-        return correlate(forward, correlate(adjoint, vector.ravel(), n_columns), n_rows)
+    return lambda vector: correlate(forward, correlate(adjoint, vector, n_columns), n_rows)
 
-    operator = LinearOperator((n_rows, n_rows), matvec=gram, dtype=np.complex128)
-    start = data[:n_rows] + 1e-3 * np.exp(2j * np.pi * (np.sqrt(2) * np.arange(n_rows) ** 2 % 1.0))
-    subspace = min(n_rows - 1, max(3 * components, components + 20))
-    _, vectors = eigsh(operator, k=components, v0=start, ncv=subspace, tol=1e-6)
-    return np.asarray(vectors, dtype=np.complex128)
+
+def _lanczos(
+    product: Callable[[ComplexArray], ComplexArray], start: ComplexArray, steps: int
+) -> tuple[ComplexArray, FloatArray]:
+    """Orthonormal Krylov vectors (rows) of a Hermitian operator and the tridiagonal matrix it becomes in them.
+
+    Every vector is made orthogonal to all earlier ones twice, so that no copies of a converged one appear.
+    """
+    vectors = np.zeros((steps, start.size), dtype=np.complex128)
+    diagonal, beside = np.zeros(steps), np.zeros(steps)
+    current = start / np.linalg.norm(start)
+    for step in range(steps):
+        vectors[step] = current
+        done = vectors[: step + 1]
+        following = product(current)
+        diagonal[step] = np.vdot(current, following).real
+        for _ in range(2):
+            following = following - done.T @ (done.conj() @ following)
+        beside[step] = np.linalg.norm(following)
+        if beside[step] <= 1e-14 * diagonal[0]:
+            steps = step + 1
+            break
+        current = following / beside[step]
+    small = np.diag(diagonal[:steps]) + np.diag(beside[: steps - 1], 1) + np.diag(beside[: steps - 1], -1)
+    return vectors[:steps], small
 
 
 def _poles(left: ComplexArray) -> ComplexArray:

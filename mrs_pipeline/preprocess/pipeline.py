@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mrs_pipeline.config import PreprocessSection
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.preprocess import align, eddy, first_point, metrics, reference, water
-from mrs_pipeline.preprocess.types import Evidence, Preprocessed, StepRecord, display
+from mrs_pipeline.preprocess import eddy, first_point, metrics, raw, reference, water
+from mrs_pipeline.preprocess.state import State, plain
+from mrs_pipeline.preprocess.types import Preprocessed
 from mrs_pipeline.spectrum import Spectrum
-
-METHODS = {
-    "coil_combination": "RF coil combination",
-    "outliers": "Outlier removal",
-    "alignment": "Frequency and phase correction",
-    "averaging": "Signal averaging",
-    "first_point": "First-point correction",
-    "eddy_current": "Eddy current correction",
-    "water_removal": "Nuisance peak removal",
-    "phase": "Phasing",
-    "reference": "Frequency and phase correction",
-}
-"""Method strings of NIfTI-MRS ``ProcessingApplied`` by step."""
 
 
 @dataclass(frozen=True)
@@ -44,41 +32,6 @@ class Hints:
     water_first_point_halved: bool | None = None
     summed: int = 1
     water_summed: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """What flows from step to step."""
-
-    spectrum: Spectrum
-    steps: tuple[StepRecord, ...] = ()
-    warnings: tuple[str, ...] = ()
-    evidence: Evidence = field(default_factory=dict)
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    drift_hz: tuple[float | None, ...] = ()
-    drift_deg: tuple[float | None, ...] = ()
-    kept: tuple[bool, ...] = ()
-
-    def done(self, name: str, reason: str, spectrum: Spectrum, **parameters: Any) -> _State:  # noqa: ANN401  JSON values
-        """Record an applied step with its evidence."""
-        record = StepRecord(name, True, reason, _plain(parameters), METHODS[name])
-        evidence = dict(self.evidence)
-        if self.spectrum.fid.ndim == 1 and spectrum.fid.ndim == 1:
-            evidence[f"{name}.before"] = display(self.spectrum.fid).astype(np.complex64)
-            evidence[f"{name}.after"] = display(spectrum.fid).astype(np.complex64)
-        return replace(self, spectrum=spectrum, steps=(*self.steps, record), evidence=evidence)
-
-    def skipped(self, name: str, reason: str, **parameters: Any) -> _State:  # noqa: ANN401  JSON values
-        """Record a step that changed nothing."""
-        return replace(self, steps=(*self.steps, StepRecord(name, False, reason, _plain(parameters), METHODS[name])))
-
-    def warn(self, *sentences: str) -> _State:
-        """Add warnings."""
-        return replace(self, warnings=(*self.warnings, *sentences))
-
-    def measure(self, **values: float | None) -> _State:
-        """Add metrics."""
-        return replace(self, metrics={**self.metrics, **values})
 
 
 def preprocess(
@@ -116,31 +69,18 @@ def preprocess(
     """
     hints = hints or Hints()
     _usable(metabolite, "the metabolite scan")
-    state = _averaged(_State(_scaled(metabolite, hints.summed)), settings)
-    conc_one, conc_first = _water(conc, "the water reference", hints, settings)
-    ecc_one, ecc_first = _water(ecc, "the eddy-current reference", hints, settings)
-    if ecc_one is None:
-        ecc_one, ecc_first = conc_one, conc_first
-    state = _undo_first_point(state, hints, sister=ecc_first)
-    state = _correct_eddy(state, ecc_one, settings)
+    scan = raw.squeezed(_scaled(metabolite, hints.summed))
+    raw.check_axes(scan, "the metabolite scan")
+    state, combined = raw.combine_coils(State(scan), _waters(conc, ecc, hints), settings)
+    waters = {role: _true_water(water_scan, hints, settings) for role, water_scan in combined.items()}
+    state = raw.average(state, settings)
+    for_eddy, sister = waters.get("eddy-current") or waters.get("concentration") or (None, "undecided")
+    state = _undo_first_point(state, hints, sister=sister)
+    state = _correct_eddy(state, for_eddy, settings)
     state = _remove_water(state, settings)
     state = _phase_and_reference(state, settings)
-    return _finished(state, _water_out(conc_one, settings), settings)
-
-
-def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Turn numpy scalars and tuples into JSON types; not-finite numbers become ``None``."""
-
-    def convert(value: Any) -> Any:  # noqa: ANN401  JSON values
-        if isinstance(value, dict):
-            return {key: convert(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [convert(item) for item in value]
-        if isinstance(value, np.generic):
-            value = value.item()
-        return None if isinstance(value, float) and not np.isfinite(value) else value
-
-    return {key: convert(value) for key, value in parameters.items()}
+    for_concentration = waters["concentration"][0] if "concentration" in waters else None
+    return _finished(state, _water_out(for_concentration, settings), settings)
 
 
 def _usable(spectrum: Spectrum, what: str) -> None:
@@ -160,45 +100,26 @@ def _scaled(spectrum: Spectrum, summed: int) -> Spectrum:
     return spectrum if summed == 1 else spectrum.with_fid(spectrum.fid / summed)
 
 
-def _averaged(state: _State, settings: PreprocessSection) -> _State:
-    """Reduce the leading axes: averaged input passes, single transients are aligned and averaged."""
-    raw = state.spectrum
-    if raw.fid.ndim == 1 or raw.fid.size == raw.n_points:
-        state = replace(state, spectrum=raw.with_fid(raw.fid.reshape(-1), ()))
-        for name in ("coil_combination", "outliers", "alignment", "averaging"):
-            state = state.skipped(name, "the input is one combined and averaged FID")
-        return state
-    if raw.dims != ("DIM_DYN",):
-        raise InputError(f"the axes {raw.dims} cannot be reduced", remedy="combine coils first")
-    found = align.estimate(raw, settings.alignment.ppm, settings.alignment.max_shift_hz)
-    hz, deg = found.hz - np.median(found.hz), found.deg - np.median(found.deg)
-    aligned = raw.with_fid(align.apply(raw.fid, raw.dwell, hz, deg))
-    state = state.done("alignment", "single transients", aligned, rounds=found.rounds)
-    state = replace(
-        state,
-        drift_hz=tuple(float(value) for value in hz),
-        drift_deg=tuple(float(value) for value in deg),
-        kept=(True,) * hz.size,
-    )
-    return state.done(
-        "averaging", "single transients", aligned.with_fid(aligned.fid.mean(axis=0), ()), transients=hz.size
-    )
+def _waters(conc: Spectrum | None, ecc: Spectrum | None, hints: Hints) -> dict[str, Spectrum]:
+    """Checked references by role, as means over transients."""
+    found: dict[str, Spectrum] = {}
+    for role, scan in (("concentration", conc), ("eddy-current", ecc)):
+        if scan is not None:
+            _usable(scan, f"the {role} reference")
+            found[role] = raw.squeezed(_scaled(scan, hints.water_summed))
+            raw.check_axes(found[role], f"the {role} reference")
+    return found
 
 
-def _water(
-    scan: Spectrum | None, what: str, hints: Hints, settings: PreprocessSection
-) -> tuple[Spectrum | None, first_point.Verdict]:
-    """Bring a water scan to one FID with a true first point, and say what its first point was."""
-    if scan is None:
-        return None, "undecided"
-    _usable(scan, what)
-    state = _averaged(_State(_scaled(scan, hints.water_summed)), settings)
+def _true_water(scan: Spectrum, hints: Hints, settings: PreprocessSection) -> tuple[Spectrum, first_point.Verdict]:
+    """Average a combined water scan and make its first point true; say what it was."""
+    state = State(raw.average_water(scan, settings))
     state = _undo_first_point(state, Hints(first_point_halved=hints.water_first_point_halved))
     record = state.steps[-1]
     return state.spectrum, "halved" if record.applied else record.parameters["measured"]
 
 
-def _undo_first_point(state: _State, hints: Hints, sister: first_point.Verdict = "undecided") -> _State:
+def _undo_first_point(state: State, hints: Hints, sister: first_point.Verdict = "undecided") -> State:
     """Double the first point where it is stored halved."""
     found = first_point.measure_first_point(state.spectrum.fid, state.spectrum.dwell)
     halved, reason = _is_halved(found, hints.first_point_halved, sister)
@@ -212,7 +133,7 @@ def _undo_first_point(state: _State, hints: Hints, sister: first_point.Verdict =
         state = state.warn(f"The header and the data disagree about a halved first point; the data decided ({reason}).")
     if not halved:
         return state.skipped("first_point", reason, **numbers)
-    return state.done("first_point", reason, first_point.undo_halving(state.spectrum), **numbers)
+    return state.done("first_point", reason, first_point.undo_halving, **numbers)
 
 
 def _is_halved(found: first_point.FirstPoint, hint: bool | None, sister: first_point.Verdict) -> tuple[bool, str]:
@@ -231,7 +152,7 @@ def _is_halved(found: first_point.FirstPoint, hint: bool | None, sister: first_p
     return False, f"undecided and left as it is{measured}"
 
 
-def _correct_eddy(state: _State, reference_scan: Spectrum | None, settings: PreprocessSection) -> _State:
+def _correct_eddy(state: State, reference_scan: Spectrum | None, settings: PreprocessSection) -> State:
     """Klose correction, when there is a reference that fits."""
     if not settings.eddy_current.enabled:
         return state.skipped("eddy_current", "switched off")
@@ -240,11 +161,13 @@ def _correct_eddy(state: _State, reference_scan: Spectrum | None, settings: Prep
     refused = eddy.refusal(state.spectrum, reference_scan)
     if refused is not None:
         return state.skipped("eddy_current", f"refused: {refused}").warn(f"No eddy-current correction: {refused}.")
-    corrected, numbers = eddy.correct(state.spectrum, reference_scan)
-    return state.done("eddy_current", "water reference fits", corrected, **numbers)
+    numbers = eddy.correct(state.spectrum, reference_scan)[1]
+    return state.done(
+        "eddy_current", "water reference fits", lambda scan: eddy.correct(scan, reference_scan)[0], **numbers
+    )
 
 
-def _remove_water(state: _State, settings: PreprocessSection) -> _State:
+def _remove_water(state: State, settings: PreprocessSection) -> State:
     """HLSVD removal of residual water."""
     if not settings.water_removal.enabled:
         return state.skipped("water_removal", "switched off")
@@ -254,10 +177,15 @@ def _remove_water(state: _State, settings: PreprocessSection) -> _State:
     if found.passes == 0:
         return state.skipped("water_removal", "no residual water above the noise", **numbers)
     reason = f"residual water {found.peak_before:.0f} times the noise"
-    return state.done("water_removal", reason, found.spectrum, lines=found.lines, **numbers)
+    cleaned = state.done("water_removal", reason, lambda _: found.spectrum, lines=found.lines, **numbers)
+    others = {
+        name: water.remove_water(other, window, settings.water_removal.components).spectrum
+        for name, other in state.others.items()
+    }
+    return replace(cleaned, others=others)
 
 
-def _phase_and_reference(state: _State, settings: PreprocessSection) -> _State:
+def _phase_and_reference(state: State, settings: PreprocessSection) -> State:
     """Zero-order phase and frequency reference from NAA, tCr and tCho."""
     found = reference.fit_reference(state.spectrum, settings.reference.max_shift_ppm)
     state = state.measure(
@@ -277,8 +205,8 @@ def _phase_and_reference(state: _State, settings: PreprocessSection) -> _State:
 
 
 def _apply_phase(
-    state: _State, found: reference.ReferenceFit, settings: PreprocessSection, numbers: dict[str, Any]
-) -> _State:
+    state: State, found: reference.ReferenceFit, settings: PreprocessSection, numbers: dict[str, Any]
+) -> State:
     """Rotate the spectrum upright."""
     if not settings.phase.enabled:
         return state.skipped("phase", "switched off", phase_deg=found.phase_deg)
@@ -290,7 +218,7 @@ def _apply_phase(
     return state.done(
         "phase",
         "inverted, turned upright" if inverted else "phase of NAA, tCr and tCho",
-        state.spectrum.phased(-found.phase_deg),
+        lambda scan: scan.phased(-found.phase_deg),
         phase_deg=found.phase_deg,
         phase_sd_deg=found.phase_sd_deg,
         inverted=inverted,
@@ -299,16 +227,15 @@ def _apply_phase(
 
 
 def _apply_shift(
-    state: _State, found: reference.ReferenceFit, settings: PreprocessSection, numbers: dict[str, Any]
-) -> _State:
+    state: State, found: reference.ReferenceFit, settings: PreprocessSection, numbers: dict[str, Any]
+) -> State:
     """Move the spectrum to its reference."""
     if not settings.reference.enabled:
         return state.skipped("reference", "switched off", shift_ppm=found.shift_ppm)
-    shifted = state.spectrum.shifted(-found.shift_ppm * state.spectrum.carrier_mhz)
     return state.done(
         "reference",
         "places of NAA, tCr and tCho",
-        shifted,
+        lambda scan: scan.shifted(-found.shift_ppm * scan.carrier_mhz),
         shift_ppm=found.shift_ppm,
         shift_sd_ppm=found.shift_sd_ppm,
         **numbers,
@@ -322,7 +249,7 @@ def _water_out(scan: Spectrum | None, settings: PreprocessSection) -> Spectrum |
     return eddy.correct(scan, scan)[0]
 
 
-def _finished(state: _State, water_scan: Spectrum | None, settings: PreprocessSection) -> Preprocessed:
+def _finished(state: State, water_scan: Spectrum | None, settings: PreprocessSection) -> Preprocessed:
     """Measure the result and put everything together."""
     window = settings.water_removal.ppm
     values = metrics.spectrum_metrics(state.spectrum, window)
@@ -336,13 +263,14 @@ def _finished(state: _State, water_scan: Spectrum | None, settings: PreprocessSe
         drift_hz=state.drift_hz,
         drift_deg=state.drift_deg,
         kept=state.kept,
-        metrics=_plain({**state.metrics, **values}),
+        metrics=plain({**state.metrics, **values}),
         warnings=state.warnings,
         evidence={"ppm": state.spectrum.ppm, **state.evidence},
+        edited=state.others,
     )
 
 
-def _residual_before(state: _State, values: dict[str, float | None], window: tuple[float, float]) -> float | None:
+def _residual_before(state: State, values: dict[str, float | None], window: tuple[float, float]) -> float | None:
     """Residual water before its removal over the NAA height after it."""
     before = state.evidence.get("water_removal.before")
     snr, noise = values["snr_naa"], values["noise_sd"]
