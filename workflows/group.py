@@ -21,8 +21,9 @@ def init_group_wf(
 ) -> Any:  # noqa: ANN401  nipype is untyped
     """Build the group workflow.
 
-    Participant outputs are collected without any arm; where asked for, the analysis set is frozen; where asked for, the arms of
-    the allocation are compared on a freeze that still holds. Nothing reaches the output unless every step has succeeded.
+    Participant outputs are collected without any arm; where asked for, the analysis set is frozen; where asked for,
+    the arms of the allocation are compared on a freeze that still holds. Nothing reaches the output unless every step
+    has succeeded.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def init_group_wf(
     from nipype import Node, Workflow
     from nipype.interfaces.utility import Merge
 
-    from mrs_pipeline.interfaces.group import GroupSink
+    from mrs_pipeline.interfaces.group import BlindedReport, GroupSink, TrialReport
     from mrs_pipeline.interfaces.stats import CollectTrial, CompareArms, FreezeAnalysisSet
 
     def given(**inputs: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -60,18 +61,21 @@ def init_group_wf(
         CollectTrial(**given(bids_dir=bids_dir, out_dir=out_dir, study=study, concentrations=concentrations)),
         name="collect",
     )
-    parts = [collect]
+    report = Node(BlindedReport(**given(study=study, out_dir=out_dir)), name="report")
+    workflow.connect(collect, "state", report, "state")
+    parts = [collect, report]
     if freeze:
-        node = Node(FreezeAnalysisSet(**given(study=study, out_dir=out_dir, refreeze=refreeze)), name="freeze")
-        workflow.connect(collect, "state", node, "state")
-        parts.append(node)
+        frozen = Node(FreezeAnalysisSet(**given(study=study, out_dir=out_dir, refreeze=refreeze)), name="freeze")
+        workflow.connect([(collect, frozen, [("state", "state")]), (frozen, report, [("folder", "freeze")])])
+        parts.append(frozen)
     if compare:
-        node = Node(
-            CompareArms(**given(study=study, out_dir=out_dir, allocation=allocation, reference_arm=reference_arm)),
-            name="compare",
-        )
-        workflow.connect(collect, "state", node, "state")
-        parts.append(node)
+        arms = given(study=study, out_dir=out_dir, allocation=allocation, reference_arm=reference_arm)
+        comparison = Node(CompareArms(**arms), name="compare")
+        trial = Node(TrialReport(study=study), name="trial_report")
+        workflow.connect([(collect, comparison, [("state", "state")]), (comparison, trial, [("state", "state")])])
+        if freeze:
+            workflow.connect(frozen, "folder", comparison, "freeze")
+        parts += [comparison, trial]
     merge = Node(Merge(len(parts)), name="files")
     for index, node in enumerate(parts, 1):
         workflow.connect(node, "folder", merge, f"in{index}")

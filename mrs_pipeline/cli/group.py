@@ -140,7 +140,7 @@ def _error_of(problem: dict[str, Any]) -> MrsError:
 
 
 def _record_unblinding(out_dir: Path, allocation: Path, reference_arm: str | None) -> None:
-    """Append to the unblinding record: when, with which allocation, on which freeze. The only group file with a date."""
+    """Append when, with which allocation and on which freeze the arms were compared (the only date)."""
     from mrs_pipeline.stats import read_json, sha256, write_json
 
     path = out_dir / "group" / "unblinded" / "unblinding.json"

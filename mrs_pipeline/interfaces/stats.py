@@ -101,7 +101,7 @@ class FreezeAnalysisSet(MrsInterface):
 class _CompareInput(_StudyInput):
     state = File(exists=True, mandatory=True)
     out_dir = Directory(exists=True, mandatory=True)
-    analysis_set = File(exists=True, desc="freeze made in this run; default: the one in out_dir")
+    freeze = Directory(exists=True, desc="folder of a freeze made in this run; default: the one in out_dir")
     allocation = File(exists=True, desc="participant_id, arm, strata...")
     reference_arm = traits.Str(desc="arm a")
 
@@ -127,8 +127,8 @@ class CompareArms(MrsInterface):
         return {"state": _save_state(comparison, cwd / "comparison.pkl"), "folder": folder}
 
     def _checked_freeze(self, blinded: Any, study: Study) -> tuple[dict[str, Any], list[str]]:  # noqa: ANN401
-        given = self.inputs.analysis_set
-        path = Path(given) if isdefined(given) else Path(self.inputs.out_dir) / FREEZE_FILE
+        root = self.inputs.freeze if isdefined(self.inputs.freeze) else self.inputs.out_dir
+        path = Path(root) / FREEZE_FILE
         if not path.exists():
             raise StudyError(
                 "the arms cannot be compared before the analysis set is frozen",

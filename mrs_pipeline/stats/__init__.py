@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         data_dictionary,
     )
     from mrs_pipeline.stats.comparison import Comparison, compare, write_comparison
+    from mrs_pipeline.stats.correlation import CORRELATIONS, bootstrap_partial, correlation_table, partial_correlation
+    from mrs_pipeline.stats.descriptives import baseline_table, describe, precision
     from mrs_pipeline.stats.effect_size import hedges_g, pooled_sd, small_sample_correction
     from mrs_pipeline.stats.effects import Effects, effects, primary_visit
     from mrs_pipeline.stats.flow import cell_counts, flow
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
         read_participants,
         read_ratings,
         read_tsv,
+        records,
         sha256,
         write_atomic,
         write_json,
@@ -70,37 +73,92 @@ if TYPE_CHECKING:
     from mrs_pipeline.stats.models import Estimate, ancova, change_score, crossover, descriptive, ols_hc3, paired_change
     from mrs_pipeline.stats.multiple_imputation import imputed_ancova
     from mrs_pipeline.stats.multiplicity import adjust
-    from mrs_pipeline.stats.panel import Trial, off_window, region_labels, select_values, visit_day
+    from mrs_pipeline.stats.outcomes import all_outcomes, improvement, outcome_values
+    from mrs_pipeline.stats.panel import Trial, off_window, pivot_values, region_labels, select_values, visit_day
+    from mrs_pipeline.stats.power import detectable_difference, power
+    from mrs_pipeline.stats.reliability import Reliability, reliability, reliability_table, reliable_change
+    from mrs_pipeline.stats.responders import (
+        RESPONDERS,
+        Proportions,
+        newcombe,
+        number_needed,
+        responder_table,
+        risk_ratio,
+        wilson,
+    )
 
 _HOME = {
     "columns": (
-        "CONCENTRATION_COLUMNS", "CONCENTRATIONS", "EFFECTS", "EFFECT_COLUMNS", "FLOW", "FLOW_COLUMNS", "QC", "QC_COLUMNS",
-        "REASONS", "SCAN_KEYS", "UNIT_COLUMNS", "UNIT_LABELS", "data_dictionary",
+        "CONCENTRATION_COLUMNS", "CONCENTRATIONS", "EFFECTS", "EFFECT_COLUMNS", "FLOW", "FLOW_COLUMNS", "QC",
+        "QC_COLUMNS", "REASONS", "SCAN_KEYS", "UNIT_COLUMNS", "UNIT_LABELS", "data_dictionary",
     ),
-    "comparison": ("Comparison", "compare", "write_comparison"),
-    "effect_size": ("hedges_g", "pooled_sd", "small_sample_correction"),
-    "effects": ("Effects", "effects", "primary_visit"),
-    "flow": ("cell_counts", "flow"),
-    "freeze": ("build_freeze", "changes", "check_integrity", "freeze_hash", "refreeze", "software_changes", "verify"),
-    "inclusion": ("decide", "reason_of_rule"),
+    "comparison": (
+        "Comparison", "compare", "write_comparison",
+    ),
+    "correlation": (
+        "CORRELATIONS", "bootstrap_partial", "correlation_table", "partial_correlation",
+    ),
+    "descriptives": (
+        "baseline_table", "describe", "precision",
+    ),
+    "outcomes": (
+        "all_outcomes", "improvement", "outcome_values",
+    ),
+    "power": (
+        "detectable_difference", "power",
+    ),
+    "reliability": (
+        "Reliability", "reliability", "reliability_table", "reliable_change",
+    ),
+    "responders": (
+        "RESPONDERS", "Proportions", "newcombe", "number_needed", "responder_table", "risk_ratio", "wilson",
+    ),
+    "effect_size": (
+        "hedges_g", "pooled_sd", "small_sample_correction",
+    ),
+    "effects": (
+        "Effects", "effects", "primary_visit",
+    ),
+    "flow": (
+        "cell_counts", "flow",
+    ),
+    "freeze": (
+        "build_freeze", "changes", "check_integrity", "freeze_hash", "refreeze", "software_changes", "verify",
+    ),
+    "inclusion": (
+        "decide", "reason_of_rule",
+    ),
     "io": (
-        "Allocation", "Sources", "arm_like_columns", "collect", "read_allocation", "read_blinded", "read_external", "read_json",
-        "read_participants", "read_ratings", "read_tsv", "sha256", "write_atomic", "write_json", "write_tsv",
+        "Allocation", "Sources", "arm_like_columns", "collect", "read_allocation", "read_blinded",
+        "read_external", "read_json", "read_participants", "read_ratings", "read_tsv", "records", "sha256",
+        "write_atomic", "write_json", "write_tsv",
     ),
     "level": (
-        "Blinded", "check_plan", "flow_by_arm", "flow_table", "freeze_of", "qc_table", "read_blinded_trial", "scan_name", "unblind",
+        "Blinded", "check_plan", "flow_by_arm", "flow_table", "freeze_of", "qc_table", "read_blinded_trial",
+        "scan_name", "unblind",
     ),
-    "mixed": ("constrained_lda", "fit_repeated", "satterthwaite_df"),
-    "models": ("Estimate", "ancova", "change_score", "crossover", "descriptive", "ols_hc3", "paired_change"),
-    "multiple_imputation": ("imputed_ancova",),
-    "multiplicity": ("adjust",),
-    "panel": ("Trial", "off_window", "region_labels", "select_values", "visit_day"),
+    "mixed": (
+        "constrained_lda", "fit_repeated", "satterthwaite_df",
+    ),
+    "models": (
+        "Estimate", "ancova", "change_score", "crossover", "descriptive", "ols_hc3", "paired_change",
+    ),
+    "multiple_imputation": (
+        "imputed_ancova",
+    ),
+    "multiplicity": (
+        "adjust",
+    ),
+    "panel": (
+        "Trial", "off_window", "pivot_values", "region_labels", "select_values", "visit_day",
+    ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "CONCENTRATIONS",
     "CONCENTRATION_COLUMNS",
+    "CORRELATIONS",
     "EFFECTS",
     "EFFECT_COLUMNS",
     "FLOW",
@@ -108,6 +166,7 @@ __all__ = [
     "QC",
     "QC_COLUMNS",
     "REASONS",
+    "RESPONDERS",
     "SCAN_KEYS",
     "UNIT_COLUMNS",
     "UNIT_LABELS",
@@ -116,11 +175,16 @@ __all__ = [
     "Comparison",
     "Effects",
     "Estimate",
+    "Proportions",
+    "Reliability",
     "Sources",
     "Trial",
     "adjust",
+    "all_outcomes",
     "ancova",
     "arm_like_columns",
+    "baseline_table",
+    "bootstrap_partial",
     "build_freeze",
     "cell_counts",
     "change_score",
@@ -130,10 +194,13 @@ __all__ = [
     "collect",
     "compare",
     "constrained_lda",
+    "correlation_table",
     "crossover",
     "data_dictionary",
     "decide",
+    "describe",
     "descriptive",
+    "detectable_difference",
     "effects",
     "fit_repeated",
     "flow",
@@ -142,11 +209,19 @@ __all__ = [
     "freeze_hash",
     "freeze_of",
     "hedges_g",
+    "improvement",
     "imputed_ancova",
+    "newcombe",
+    "number_needed",
     "off_window",
     "ols_hc3",
+    "outcome_values",
     "paired_change",
+    "partial_correlation",
+    "pivot_values",
     "pooled_sd",
+    "power",
+    "precision",
     "primary_visit",
     "qc_table",
     "read_allocation",
@@ -158,8 +233,14 @@ __all__ = [
     "read_ratings",
     "read_tsv",
     "reason_of_rule",
+    "records",
     "refreeze",
     "region_labels",
+    "reliability",
+    "reliability_table",
+    "reliable_change",
+    "responder_table",
+    "risk_ratio",
     "satterthwaite_df",
     "scan_name",
     "select_values",
@@ -169,6 +250,7 @@ __all__ = [
     "unblind",
     "verify",
     "visit_day",
+    "wilson",
     "write_atomic",
     "write_comparison",
     "write_json",

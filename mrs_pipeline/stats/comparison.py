@@ -10,10 +10,13 @@ import pandas as pd
 
 from mrs_pipeline.config import Study
 from mrs_pipeline.stats.columns import EFFECTS, FLOW, data_dictionary
+from mrs_pipeline.stats.correlation import CORRELATIONS, correlation_table
 from mrs_pipeline.stats.effects import NOTE_COLUMNS, effects
 from mrs_pipeline.stats.io import Allocation, write_tsv
 from mrs_pipeline.stats.level import Blinded, flow_by_arm, unblind
+from mrs_pipeline.stats.outcomes import all_outcomes
 from mrs_pipeline.stats.panel import Trial
+from mrs_pipeline.stats.responders import RESPONDERS, responder_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +39,10 @@ class Comparison:
         Packages whose version changed since the freeze.
     warnings
         Sentences for the report.
-    tables
-        Further tables by file name (responders.tsv, correlations.tsv, ...).
+    responders, correlations
+        Tables of the clinical outcomes; ``None`` where the plan names none.
+    outcomes
+        Values of every clinical outcome by name: participants by visits.
     """
 
     trial: Trial
@@ -48,7 +53,9 @@ class Comparison:
     allocation_digest: str | None
     software_changes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    responders: pd.DataFrame | None = None
+    correlations: pd.DataFrame | None = None
+    outcomes: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def compare(
@@ -56,7 +63,10 @@ def compare(
 ) -> Comparison:
     """Compare the arms of a trial whose analysis set is frozen (the caller has verified the freeze)."""
     trial = unblind(blinded, allocation, study)
-    found = effects(trial, study.analysis)
+    plan = study.analysis
+    found = effects(trial, plan)
+    outcomes = all_outcomes(blinded.outcomes, plan, study.study.visits)
+    thresholds = any(item.responder_thresholds for item in plan.outcome) and plan.design == "parallel"
     return Comparison(
         trial=trial,
         effects=found.table,
@@ -66,6 +76,9 @@ def compare(
         allocation_digest=None if allocation is None else allocation.digest,
         software_changes=tuple(software_changes),
         warnings=blinded.warnings,
+        responders=responder_table(outcomes, trial.people, trial.visits, plan.alpha) if thresholds else None,
+        correlations=correlation_table(trial, outcomes, plan) if outcomes else None,
+        outcomes={name: values for name, (_, values) in outcomes.items()},
     )
 
 
@@ -76,5 +89,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     write_tsv(comparison.notes, folder / "effects-notes.tsv", data_dictionary(notes))
     arm = {"arm": ("Arm as named in the allocation file", None)}
     write_tsv(comparison.flow, folder / "flow.tsv", data_dictionary(arm | FLOW))
-    for name, table in comparison.tables.items():
-        write_tsv(table, folder / name)
+    if comparison.responders is not None:
+        write_tsv(comparison.responders, folder / "responders.tsv", data_dictionary(RESPONDERS))
+    if comparison.correlations is not None:
+        write_tsv(comparison.correlations, folder / "correlations.tsv", data_dictionary(CORRELATIONS))

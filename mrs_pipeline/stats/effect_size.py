@@ -37,7 +37,7 @@ def small_sample_correction(df: float) -> float:
 
 
 def pooled_sd(groups: list[npt.NDArray[np.float64]]) -> float:
-    """Standard deviation within groups, pooled over them: sqrt(sum of squares / (n - groups))."""
+    """Pool the standard deviations within groups: sqrt(sum of squares / (n - groups))."""
     filled = [group for group in groups if len(group)]
     df = sum(len(group) - 1 for group in filled)
     if df < 1:
@@ -50,8 +50,8 @@ def noncentrality_limits(t: float, df: float, alpha: float = 0.05) -> tuple[floa
 
     Notes
     -----
-    low solves P(T' >= t | low) = alpha / 2 and high solves P(T' <= t | high) = alpha / 2 (Steiger and Fouladi 1997; Cumming and
-    Finch 2001, doi:10.1177/0013164401614002).
+    low solves P(T' >= t | low) = alpha / 2 and high solves P(T' <= t | high) = alpha / 2 (Steiger and Fouladi 1997;
+    Cumming and Finch 2001, doi:10.1177/0013164401614002).
     """
 
     def edge(share: float) -> float:
@@ -89,8 +89,8 @@ def hedges_g(estimate: float, se: float, df: float, sd: float, alpha: float = 0.
 
     Notes
     -----
-    For two groups without covariates se / sd = sqrt(1/n_a + 1/n_b) and the interval is the usual exact one. With an adjusted
-    estimate it treats the ratio se / sd as fixed, as is usual for standardised ANCOVA differences.
+    For two groups without covariates se / sd = sqrt(1/n_a + 1/n_b) and the interval is the usual exact one. With an
+    adjusted estimate it treats the ratio se / sd as fixed, as is usual for standardised ANCOVA differences.
     """
     if not (math.isfinite(estimate) and math.isfinite(sd) and sd > 0 and math.isfinite(df) and df > 1):
         return Standardised(math.nan, math.nan, math.nan)

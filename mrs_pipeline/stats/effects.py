@@ -18,8 +18,8 @@ from mrs_pipeline.stats.effect_size import hedges_g, pooled_sd
 from mrs_pipeline.stats.mixed import constrained_lda
 from mrs_pipeline.stats.models import Estimate, ancova, change_score, crossover, descriptive, paired_change
 from mrs_pipeline.stats.multiple_imputation import imputed_ancova
-from mrs_pipeline.stats.multiplicity import adjust
-from mrs_pipeline.stats.panel import Trial, adjusting_columns, pivot_values, region_labels, select_values
+from mrs_pipeline.stats.multiplicity import Method, adjust
+from mrs_pipeline.stats.panel import Trial, adjusting_columns, cells_of, pivot_values, region_labels, select_values
 
 FloatArray = npt.NDArray[np.float64]
 NOTE_COLUMNS = (*EFFECT_KEYS, "note")
@@ -67,10 +67,8 @@ class Cell:
     @property
     def complete(self) -> npt.NDArray[np.bool_]:
         """Participants with baseline, follow-up and every adjusting column, shape (n,)."""
-        known: npt.NDArray[np.bool_] = np.isfinite(self.y[:, [0, self.visit]]).all(axis=1) & np.isfinite(
-            self.adjust
-        ).all(axis=1)
-        return known
+        known = np.isfinite(np.column_stack([self.y[:, [0, self.visit]], self.adjust]))
+        return np.asarray(known.all(axis=1))
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,9 @@ def effects(trial: Trial, plan: AnalysisSection) -> Effects:
     Returns
     -------
     Effects
-        Sorted: primary, exploratory, sensitivity. p_adj is adjusted within the primary family (as ``multiplicity`` says) and by
-        Benjamini-Hochberg within the exploratory one; sensitivity rows answer the same questions again and get none.
+        Sorted: primary, exploratory, sensitivity. p_adj is adjusted within the primary family (as ``multiplicity``
+        says) and by Benjamini-Hochberg within the exploratory one; sensitivity rows answer the same questions again
+        and get none.
     """
     panels = Panels(trial, plan)
     rows, notes = [], []
@@ -143,8 +142,9 @@ class Panels:
     def members(self, region: str, session: str, analysis_set: str) -> list[str]:
         """Return the participants of an analysis set for one region and visit, whether or not their values are usable.
 
-        itt and qc-all: allocated and scanned at baseline in the region. per-protocol: of these, usable at baseline and at
-        the visit, inside the visit window, and not marked otherwise in the column per_protocol of participants.tsv.
+        itt and qc-all: allocated and scanned at baseline in the region. per-protocol: of these, usable at baseline
+        and at the visit, inside the visit window, and not marked otherwise in the column per_protocol of
+        participants.tsv.
         """
         here = self.scans[self.scans["region"] == region]
         scanned = set(here.loc[here["session"] == self.trial.visits[0], "participant_id"])
@@ -226,8 +226,7 @@ def _main_model(plan: AnalysisSection) -> str:
 
 def _pairs(panels: Panels, plan: AnalysisSection, primary: set[tuple[str, str]]) -> list[tuple[str, str]]:
     """Region and metabolite pairs with any value in the unit of the analysis; primary ones even without."""
-    columns = panels.wide(plan.unit, only_included=False).columns
-    found = {(str(region), str(metabolite)) for region, metabolite, _ in columns}
+    found = set(cells_of(panels.wide(plan.unit, only_included=False)))
     return sorted(found | primary)
 
 
@@ -247,8 +246,7 @@ def _sensitivity(panels: Panels, plan: AnalysisSection, main: Request) -> list[R
 
 
 def _has_values(panels: Panels, unit: str, main: Request) -> bool:
-    columns = panels.wide(unit, only_included=True).columns
-    return any((region, metabolite) == (main.voi, main.metabolite) for region, metabolite, _ in columns)
+    return (main.voi, main.metabolite) in cells_of(panels.wide(unit, only_included=True))
 
 
 def _estimate_row(panels: Panels, request: Request, plan: AnalysisSection) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -267,7 +265,8 @@ def _estimate_row(panels: Panels, request: Request, plan: AnalysisSection) -> tu
             if single
             else descriptive(y, y0, cell.arm[complete])
         )
-        said = f"asked for {request.model}; fewer than {plan.min_scans_per_arm} complete participants in an arm: descriptive only"
+        few = f"fewer than {plan.min_scans_per_arm} complete participants in an arm"
+        said = f"asked for {request.model}; {few}: descriptive only"
         found = replace(found, notes=(said,))
     else:
         found = _MODELS[model](cell, partial(_seeded, plan.seed, request))
@@ -276,9 +275,7 @@ def _estimate_row(panels: Panels, request: Request, plan: AnalysisSection) -> tu
 
 def _seeded(seed: int, request: Request) -> np.random.Generator:
     """Random generator of one row: the recorded seed and the row's own name, so that order does not matter."""
-    name = "\t".join(
-        (request.voi, request.metabolite, request.session, request.unit, request.analysis_set, request.model)
-    )
+    name = "\t".join([getattr(request, key) for key in EFFECT_KEYS])
     return np.random.default_rng([seed, *name.encode()])
 
 
@@ -302,9 +299,7 @@ def _clda(cell: Cell, rng: Rng) -> Estimate:  # noqa: ARG001
 
 def _imputed(cell: Cell, rng: Rng) -> Estimate:
     known = np.isfinite(cell.adjust).all(axis=1) & np.isfinite(cell.y[:, 0])
-    return imputed_ancova(
-        cell.y[known, cell.visit], cell.y[known, 0], cell.arm[known], cell.adjust[known], rng()
-    )
+    return imputed_ancova(cell.y[known, cell.visit], cell.y[known, 0], cell.arm[known], cell.adjust[known], rng())
 
 
 def _paired(cell: Cell, rng: Rng) -> Estimate:  # noqa: ARG001
@@ -367,8 +362,9 @@ def contrast_words(trial: Trial, session: str, plan: AnalysisSection) -> str:
 
 def _with_adjusted_p(table: pd.DataFrame, plan: AnalysisSection) -> pd.DataFrame:
     """Fill p_adj within the primary and the exploratory family."""
-    table = table.copy()
-    for family, method in (("primary", plan.multiplicity), ("exploratory", "bh")):
-        rows = table["family"] == family
-        table.loc[rows, "p_adj"] = adjust(table.loc[rows, "p"].to_numpy(dtype=float), method)  # type: ignore[arg-type]
-    return table
+    adjusted = table["p_adj"].to_numpy(dtype=float, copy=True)
+    families: tuple[tuple[str, Method], ...] = (("primary", plan.multiplicity), ("exploratory", "bh"))
+    for family, method in families:
+        rows = (table["family"] == family).to_numpy()
+        adjusted[rows] = adjust(table["p"].to_numpy(dtype=float)[rows], method)
+    return table.assign(p_adj=adjusted)

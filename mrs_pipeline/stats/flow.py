@@ -26,8 +26,8 @@ def flow(
     Returns
     -------
     pandas.DataFrame
-        Columns step, session, voi, reason, n. Steps: ``enrolled``, ``scanned`` (any region and visit), then per visit and
-        region ``scanned``, ``usable`` and ``lost`` (one row per reason), then per follow-up visit and region
+        Columns step, session, voi, reason, n. Steps: ``enrolled``, ``scanned`` (any region and visit), then per visit
+        and region ``scanned``, ``usable`` and ``lost`` (one row per reason), then per follow-up visit and region
         ``usable at baseline and visit``.
 
     Notes
@@ -74,6 +74,6 @@ def _pair_rows(here: pd.DataFrame, sessions: tuple[str, ...], voi: str) -> list[
 
 
 def cell_counts(scans: pd.DataFrame) -> pd.DataFrame:
-    """Scans found and included per region and visit (columns voi, session, scans, included)."""
+    """Count scans found and included per region and visit (columns voi, session, scans, included)."""
     grouped = scans.assign(included=scans["included"].astype(bool)).groupby(["voi", "session"], sort=True)["included"]
     return grouped.agg(scans="size", included="sum").reset_index()

@@ -13,6 +13,7 @@ from mrs_pipeline.config import Study
 from mrs_pipeline.errors import AnalysisError, StudyError
 from mrs_pipeline.stats.columns import SCAN_KEYS
 from mrs_pipeline.stats.flow import cell_counts
+from mrs_pipeline.stats.io import records
 
 FROZEN_SECTIONS = ("study", "fit", "quantify", "qc", "analysis")
 """Settings that may not change between freeze and comparison."""
@@ -62,12 +63,10 @@ def build_freeze(
         "files": dict(sorted(files.items())),
         "ratings": ratings_hash,
         "software": dict(versions),
-        "scans": [
-            {**row, "usable": bool(row["usable"]), "included": bool(row["included"])} for row in rows.to_dict("records")
-        ],
+        "scans": [{**row, "usable": bool(row["usable"]), "included": bool(row["included"])} for row in records(rows)],
         "n": [
-            {"voi": str(row.voi), "session": str(row.session), "scans": int(row.scans), "included": int(row.included)}
-            for row in counts.itertuples()
+            {"voi": row["voi"], "session": row["session"], "scans": int(row["scans"]), "included": int(row["included"])}
+            for row in records(counts)
         ],
     }
     return {"hash": freeze_hash(frozen), **frozen, "history": []}
@@ -103,11 +102,11 @@ def _section(frozen: Frozen, name: str) -> object:
 
 
 def _file_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    words = []
-    for path in sorted(set(old) | set(new)):
-        if old.get(path) != new.get(path):
-            words.append(f"{path} " + ("is new" if path not in old else "is gone" if path not in new else "changed"))
-    return words
+    return [
+        f"{path} " + ("is new" if path not in old else "is gone" if path not in new else "changed")
+        for path in sorted(set(old) | set(new))
+        if old.get(path) != new.get(path)
+    ]
 
 
 def _decision_changes(old: Frozen, new: Frozen) -> list[str]:
@@ -123,7 +122,7 @@ def _decision_changes(old: Frozen, new: Frozen) -> list[str]:
 
 
 def software_changes(old: Frozen, new: Frozen) -> list[str]:
-    """Packages other than mrs-pipeline whose version differs; told, not refused."""
+    """List packages other than mrs-pipeline whose version differs; told, not refused."""
     return [
         f"{name} {old['software'].get(name, 'n/a')} became {version}"
         for name, version in new["software"].items()

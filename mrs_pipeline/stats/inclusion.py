@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.stats.columns import SCAN_KEYS
+from mrs_pipeline.stats.io import records
 
 _KEYWORDS = (
     ("fit failed", ("fit", "fqn", "residual", "negative", "crlb")),
@@ -39,8 +43,8 @@ def decide(scans: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
     """Add the inclusion decision to the table of scans.
 
     A scan is left out when its processing failed, when its quality verdict is ``fail``, or when any reviewer rated it
-    ``bad``. A reviewer's ``override`` (include or exclude) is stronger than verdict and ratings, but nothing can include a scan
-    that has no result.
+    ``bad``. A reviewer's ``override`` (include or exclude) is stronger than verdict and ratings, but nothing can
+    include a scan that has no result.
 
     Parameters
     ----------
@@ -52,8 +56,8 @@ def decide(scans: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `scans` with ``rating``, ``included`` (bool), ``usable`` (bool: a result exists), ``reason`` (closed list or n/a)
-        and ``detail`` (words).
+        `scans` with ``rating``, ``included`` (bool), ``usable`` (bool: a result exists), ``reason`` (closed list or
+        n/a) and ``detail`` (words).
 
     Raises
     ------
@@ -62,16 +66,16 @@ def decide(scans: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
     """
     by_scan = {tuple(key): group for key, group in ratings.groupby(list(SCAN_KEYS), sort=True)}
     known = {tuple(row) for row in scans[list(SCAN_KEYS)].itertuples(index=False)}
-    strangers = sorted("_".join(part for part in key if part != "n/a") for key in set(by_scan) - known)
+    strangers = sorted("_".join(str(part) for part in key if part != "n/a") for key in set(by_scan) - known)
     if strangers:
         raise InputError(
             f"ratings.tsv rates scans that do not exist: {', '.join(strangers)}", remedy="correct or remove these rows"
         )
-    rows = [_decision(row, by_scan.get(tuple(row[key] for key in SCAN_KEYS))) for row in scans.to_dict("records")]
-    return scans.drop(columns="detail").assign(**pd.DataFrame(rows, index=scans.index).to_dict("series"))
+    rows = [_decision(row, by_scan.get(tuple(row[key] for key in SCAN_KEYS))) for row in records(scans)]
+    return pd.concat([scans.drop(columns="detail"), pd.DataFrame(rows, index=scans.index)], axis=1)
 
 
-def _decision(scan: dict[str, object], ratings: pd.DataFrame | None) -> dict[str, object]:
+def _decision(scan: Mapping[str, Any], ratings: pd.DataFrame | None) -> dict[str, object]:
     """Decision on one scan."""
     detail = str(scan["detail"]) or "n/a"
     rating = "n/a" if ratings is None else ";".join(ratings["rating"])
@@ -88,7 +92,7 @@ def _decision(scan: dict[str, object], ratings: pd.DataFrame | None) -> dict[str
     return {"rating": rating, "usable": True, "included": included, "reason": reason, "detail": detail}
 
 
-def _reviewers_word(scan: dict[str, object], ratings: pd.DataFrame) -> tuple[bool, str] | None:
+def _reviewers_word(scan: Mapping[str, Any], ratings: pd.DataFrame) -> tuple[bool, str] | None:
     """Inclusion the reviewers decided on and their words; ``None`` when they leave it to the verdict."""
     overrides = sorted(set(ratings["override"]) - {"n/a"})
     if len(overrides) > 1:

@@ -1,7 +1,8 @@
-"""Files of the group level: participant outputs in, tables and JSON out. No arm is read here but by `read_allocation`."""
+"""Files of the group level: participant outputs in, tables and JSON out. Only `read_allocation` reads an arm."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ import pandas as pd
 from mrs_pipeline.errors import InputError, StudyError
 from mrs_pipeline.stats.columns import CONCENTRATION_COLUMNS, SCAN_KEYS, UNIT_COLUMNS
 
+MISSING = ("n/a", "", "NA", "NaN", "nan")
+"""How a missing value may be written."""
 _TEXT_COLUMNS = (*SCAN_KEYS, "metabolite", "status", "flags", "reason")
 _ARM_NAME = re.compile(
     r"(^|_)(arms?|treatments?|treated|treat|trt|allocation|allocated|randomi[sz](ed|ation)|drug|intervention|condition|medication|"
@@ -46,6 +49,11 @@ class Sources:
     scans: pd.DataFrame
     files: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as dictionaries by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def sha256(path: Path) -> str:
@@ -107,7 +115,7 @@ def read_tsv(path: Path, text: tuple[str, ...] = _TEXT_COLUMNS) -> pd.DataFrame:
 
 def _to_number(column: pd.Series) -> pd.Series:
     """Numbers where the whole column is numeric, text with missing values otherwise."""
-    known = column.mask(column.isin(["n/a", "", "NA", "NaN", "nan"]))
+    known = column.mask(column.isin(MISSING))
     try:
         return pd.to_numeric(known)
     except (ValueError, TypeError):
@@ -140,17 +148,15 @@ def collect(out_dir: Path) -> Sources:
     if not found:
         raise InputError("no processed scan was found", remedy="run the participant level first", path=out_dir)
     stems = sorted(found)
-    tables = [_scan_table(stem, found[stem]["concentrations"]) for stem in stems if "concentrations" in found[stem]]
+    rows = [
+        row
+        for stem in stems
+        if "concentrations" in found[stem]
+        for row in _scan_rows(stem, found[stem]["concentrations"])
+    ]
     scans = pd.DataFrame([_scan_row(stem, found[stem]) for stem in stems])
     files = {path.relative_to(out_dir).as_posix(): sha256(path) for stem in stems for path in found[stem].values()}
-    return Sources(_stack(tables), scans, dict(sorted(files.items())))
-
-
-def _stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    filled = [table for table in tables if len(table)]
-    if not filled:
-        return pd.DataFrame(columns=list(CONCENTRATION_COLUMNS))
-    return pd.concat(filled, ignore_index=True)
+    return Sources(_conform(pd.DataFrame(rows)), scans, dict(sorted(files.items())))
 
 
 def entities_of(stem: str) -> dict[str, str]:
@@ -162,12 +168,19 @@ def entities_of(stem: str) -> dict[str, str]:
     }
 
 
-def _scan_table(stem: str, path: Path) -> pd.DataFrame:
-    """One scan's concentrations with the contract's columns, its entities taken from the file name."""
-    frame = read_tsv(path)
-    if "metabolite" not in frame.columns:
-        raise InputError("the table has no column 'metabolite'", remedy="run the participant level again", path=path)
-    return _conform(frame.assign(**entities_of(stem)))
+def _scan_rows(stem: str, path: Path) -> list[dict[str, str | None]]:
+    """One scan's concentrations as text, with the entities of the file name; ``n/a`` becomes missing."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"not readable as a tab-separated table ({error})", remedy="run the participant level again", path=path
+        ) from error
+    if not rows or "metabolite" not in rows[0]:
+        raise InputError("no rows, or no column 'metabolite'", remedy="run the participant level again", path=path)
+    entities = entities_of(stem)
+    return [{**{name: None if value in MISSING else value for name, value in row.items()}, **entities} for row in rows]
 
 
 def _conform(frame: pd.DataFrame) -> pd.DataFrame:
@@ -183,7 +196,7 @@ def _conform(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scan_row(stem: str, paths: dict[str, Path]) -> dict[str, Any]:
-    """What status and QC say of one scan."""
+    """Gather what status and QC say of one scan."""
     status = read_json(paths["status"]) if "status" in paths else {}
     qc = read_json(paths["qc"]) if "qc" in paths else {}
     verdict, fired = _verdict(qc)
@@ -242,8 +255,8 @@ def read_external(path: Path) -> Sources:
     Parameters
     ----------
     path
-        TSV with at least participant_id, session, voi, metabolite and one of ratio_tCr, iu, molal, molar. Beside it a JSON
-        file of the same name with an object ``Provenance`` that states ``Software``, ``Version`` and ``Method``.
+        TSV with at least participant_id, session, voi, metabolite and one of ratio_tCr, iu, molal, molar. Beside it a
+        JSON file of the same name with an object ``Provenance`` that states ``Software``, ``Version`` and ``Method``.
 
     Raises
     ------
@@ -270,7 +283,7 @@ def read_external(path: Path) -> Sources:
     rows = frame.drop_duplicates(list(SCAN_KEYS))[list(SCAN_KEYS)].assign(
         processing="ok", verdict="n/a", rules="n/a", detail="", report="n/a", has_concentrations=True
     )
-    rows["metrics"] = [{} for _ in range(len(rows))]
+    rows = rows.assign(metrics=pd.Series([{}] * len(rows), index=rows.index, dtype=object))
     files = {f"external:{item.name}": sha256(item) for item in (path, sidecar)}
     said = f"Concentrations come from {path.name}, made elsewhere; no quality rules were applied to them here."
     return Sources(frame, rows.reset_index(drop=True), files, (said,))
@@ -308,7 +321,8 @@ def read_participants(bids_dir: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     Returns
     -------
     tuple[pandas.DataFrame, tuple[str, ...]]
-        Table with at least ``participant_id`` (empty when there is no file), and warnings that name the columns left out.
+        Table with at least ``participant_id`` (empty when there is no file), and warnings that name the columns left
+        out.
     """
     return read_blinded(bids_dir / "participants.tsv")
 

@@ -159,7 +159,7 @@ def _read_outcomes(bids_dir: Path, study: Study) -> tuple[dict[str, pd.DataFrame
     for outcome in study.analysis.outcome:
         if outcome.column not in tables[outcome.table].columns:
             raise StudyError(
-                f"the outcome '{outcome.name}' names the column '{outcome.column}', which {outcome.table} does not have",
+                f"the outcome '{outcome.name}' names the column '{outcome.column}', absent from {outcome.table}",
                 remedy=f"use one of {', '.join(map(str, tables[outcome.table].columns))}",
             )
     return tables, warnings
@@ -250,7 +250,8 @@ def unblind(blinded: Blinded, allocation: Allocation | None, study: Study) -> Tr
     """Bring state and arms together; without an allocation everyone is in one arm (single-arm designs)."""
     if allocation is None:
         people = pd.DataFrame({"participant_id": sorted(blinded.known), "arm": 0})
-        arms, strata = ("all", ""), ()
+        arms: tuple[str, str] = ("all", "")
+        strata: tuple[str, ...] = ()
     else:
         arms, strata = allocation.arms, allocation.strata
         people = allocation.table.assign(arm=(allocation.table["arm"] == arms[1]).astype(int))

@@ -91,9 +91,9 @@ def ols_hc3(y: FloatArray, design: FloatArray, column: int) -> tuple[float, floa
     HC3: (X'X)^-1 X' diag(e_i^2 / (1 - h_i)^2) X (X'X)^-1 (MacKinnon and White 1985, doi:10.1016/0304-4076(85)90158-7;
     recommended for n < 250 by Long and Ervin 2000, doi:10.1080/00031305.2000.10474549).
     """
-    import statsmodels.api as sm
+    from statsmodels.regression.linear_model import OLS
 
-    fitted = sm.OLS(y, design).fit()
+    fitted = OLS(y, design).fit()
     df = float(fitted.df_resid)
     leverage = np.einsum("ij,jk,ik->i", design, fitted.normalized_cov_params, design)
     estimate = float(fitted.params[column])
@@ -189,8 +189,9 @@ def crossover(second: FloatArray, first: FloatArray, arm: FloatArray) -> Estimat
 
     Notes
     -----
-    d = second - first = period + s (b - a), s = +1 where a came first and -1 where b did; the estimate is the coefficient of s,
-    with HC3 errors (Senn 2002, Cross-over Trials in Clinical Research, section 3.6). Carry-over is assumed absent.
+    d = second - first = period + s (b - a), s = +1 where a came first and -1 where b did; the estimate is the
+    coefficient of s, with HC3 errors (Senn 2002, Cross-over Trials in Clinical Research, section 3.6). Carry-over is
+    assumed absent.
     """
     change = second - first
     design = np.column_stack([np.ones_like(arm), 1 - 2 * arm])

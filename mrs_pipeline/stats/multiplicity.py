@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -66,4 +67,13 @@ def _unsort(values: FloatArray, order: npt.NDArray[np.intp]) -> FloatArray:
     return result
 
 
-_ADJUST = {"holm": _holm, "bonferroni": _bonferroni, "bh": _benjamini_hochberg, "none": lambda p: p}
+def _unadjusted(p: FloatArray) -> FloatArray:
+    return p
+
+
+_ADJUST: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "holm": _holm,
+    "bonferroni": _bonferroni,
+    "bh": _benjamini_hochberg,
+    "none": _unadjusted,
+}

@@ -1,4 +1,4 @@
-"""From long tables to the numbers of one comparison: regions, analysis sets, adjusting columns, participants by visits."""
+"""From long tables to the numbers of one comparison: regions, sets, adjusting columns, participants by visits."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def select_values(
     Returns
     -------
     pandas.DataFrame
-        One row per participant, session, region and metabolite with a finite value; repeated runs are averaged. Values whose
-        row status is ``failed`` do not enter.
+        One row per participant, session, region and metabolite with a finite value; repeated runs are averaged.
+        Values whose row status is ``failed`` do not enter.
     """
     chosen = scans[scans["included"].astype(bool)] if only_included else scans[scans["usable"].astype(bool)]
     merged = concentrations.merge(chosen[list(SCAN_KEYS)], on=list(SCAN_KEYS), how="inner")
@@ -113,15 +113,20 @@ def _labels_like(rows: pd.DataFrame, scans: pd.DataFrame) -> pd.Series:
 
 def pivot_values(values: pd.DataFrame) -> pd.DataFrame:
     """Participants in rows; (region, metabolite, session) in columns."""
-    return values.pivot(
-        index="participant_id", columns=["region", "metabolite", "session"], values="value"
-    ).sort_index()
+    keys = ["region", "metabolite", "session"]
+    return values.pivot_table(index="participant_id", columns=keys, values="value", aggfunc="mean").sort_index()
+
+
+def cells_of(wide: pd.DataFrame) -> list[tuple[str, str]]:
+    """Region and metabolite pairs among the columns of `pivot_values`, sorted."""
+    return sorted({(str(column[0]), str(column[1])) for column in wide.columns.tolist()})
 
 
 def numeric_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Code a table of covariates as numbers, one row per row.
 
-    Numeric columns stay; text becomes indicators of all but the first level in alphabetical order. Missing stays missing.
+    Numeric columns stay; text becomes indicators of all but the first level in alphabetical order. Missing stays
+    missing.
     """
     coded = {}
     for name in frame.columns:
@@ -138,8 +143,8 @@ def numeric_columns(frame: pd.DataFrame) -> pd.DataFrame:
 def adjusting_columns(trial: Trial, region: str, covariates: tuple[str, ...]) -> pd.DataFrame:
     """Strata and covariates of every participant for one region, as numbers indexed by participant_id.
 
-    Strata are categories whatever their type. Covariates of the scan (`SCAN_COVARIATES`) are taken at baseline, where the
-    treatment cannot have touched them.
+    Strata are categories whatever their type. Covariates of the scan (`SCAN_COVARIATES`) are taken at baseline, where
+    the treatment cannot have touched them.
 
     Raises
     ------
@@ -148,8 +153,7 @@ def adjusting_columns(trial: Trial, region: str, covariates: tuple[str, ...]) ->
     """
     people = trial.people.set_index("participant_id")
     parts = [people[list(trial.strata)].astype(object).map(lambda v: v if pd.isna(v) else str(v))]
-    for name in covariates:
-        parts.append(_covariate(trial, region, name).reindex(people.index).to_frame(name))
+    parts += [_covariate(trial, region, name).reindex(people.index).to_frame(name) for name in covariates]
     return numeric_columns(pd.concat(parts, axis=1))
 
 
@@ -160,7 +164,7 @@ def _covariate(trial: Trial, region: str, name: str) -> pd.Series:
     if name not in trial.participants.columns:
         raise StudyError(
             f"[analysis] covariates names '{name}', which is no usable column of participants.tsv",
-            remedy=f"use one of its columns or {', '.join(SCAN_COVARIATES)}; columns that could reveal the arm are never read",
+            remedy=f"use one of its columns or {', '.join(SCAN_COVARIATES)}; no column that may reveal the arm",
         )
     return trial.participants.drop_duplicates("participant_id").set_index("participant_id")[name]
 
@@ -209,7 +213,8 @@ def off_window(days: pd.DataFrame, visits: tuple[str, ...], window: float) -> di
     Returns
     -------
     dict[str, frozenset[str]]
-        Per follow-up session. Where the label does not tell the planned day, the median day of all participants stands in.
+        Per follow-up session. Where the label does not tell the planned day, the median day of all participants
+        stands in.
     """
     late: dict[str, frozenset[str]] = {}
     for visit in visits[1:]:

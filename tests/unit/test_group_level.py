@@ -1,5 +1,6 @@
 """The group level on synthetic participant outputs: blinded tables, freeze, comparison, refusals."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from mrs_pipeline.cli.group import run_group
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import InputError, StudyError
-from mrs_pipeline.stats import CONCENTRATION_COLUMNS, EFFECT_COLUMNS, FLOW_COLUMNS
+from mrs_pipeline.stats import CONCENTRATION_COLUMNS, EFFECT_COLUMNS, FLOW_COLUMNS, read_allocation
 
 REGIONS = {"acc": 1.0, "ins": 0.9}
 METABOLITES = {"Glu": 8.8, "Gln": 2.2, "tNAA": 11.3, "tCr": 10.2}
@@ -27,8 +28,13 @@ def write_scan(out, person, session, voi, values, *, verdict="pass", failed=Fals
     stem = folder / f"{person}_ses-{session}_voi-{voi}"
     fired = []
     if verdict != "pass":
-        fired = [{"name": "snr_too_low", "severity": verdict, "words": "tCr drowns", "sentence": "tCr drowns (snr_tcr = 3)."}]
-    qc = {"metrics": {"snr_tcr": 30.0, "fwhm_hz": 6.5, "fit_status": "ok"}, "verdict": {"status": verdict, "fired": fired}}
+        fired = [
+            {"name": "snr_too_low", "severity": verdict, "words": "tCr drowns", "sentence": "tCr drowns (snr_tcr = 3)."}
+        ]
+    qc = {
+        "metrics": {"snr_tcr": 30.0, "fwhm_hz": 6.5, "fit_status": "ok"},
+        "verdict": {"status": verdict, "fired": fired},
+    }
     Path(f"{stem}_desc-qc_mrs.json").write_text(json.dumps(qc))
     status = {"status": "failed", "words": "the file is truncated"} if failed else {"status": "ok", "words": ""}
     Path(f"{stem}_desc-status_mrs.json").write_text(json.dumps(status))
@@ -42,14 +48,15 @@ def write_scan(out, person, session, voi, values, *, verdict="pass", failed=Fals
     frame.to_csv(f"{stem}_desc-concentrations_mrs.tsv", sep="\t", index=False, na_rep="n/a")
 
 
-@pytest.fixture
-def trial(tmp_path):
-    """BIDS and output folders of 24 scanned people of 30, an effect of 1.5 in ACC Glu, and the allocation outside them."""
+def make_trial(tmp_path):
+    """Write BIDS and output of 24 scanned of 30 people, an effect of 1.5 in ACC Glu, and the allocation elsewhere."""
     bids, out = tmp_path / "bids", tmp_path / "out"
     bids.mkdir()
     rng = np.random.default_rng(7)
     arm = {person: ("placebo", "ldn")[i % 2] for i, person in enumerate(people(30))}
-    pd.DataFrame({"participant_id": people(30), "age": np.arange(30, 60)}).to_csv(bids / "participants.tsv", sep="\t", index=False)
+    pd.DataFrame({"participant_id": people(30), "age": np.arange(30, 60)}).to_csv(
+        bids / "participants.tsv", sep="\t", index=False
+    )
     for person in people():
         own = rng.normal(0, 0.08)
         for session in ("baseline", "week12"):
@@ -62,9 +69,16 @@ def trial(tmp_path):
                 write_scan(out, person, session, voi, values, verdict="fail" if bad else "pass", failed=broken)
     allocation = tmp_path / "secret" / "allocation.tsv"
     allocation.parent.mkdir()
-    table = pd.DataFrame({"participant_id": people(30), "arm": [arm[p] for p in people(30)], "site": ["a", "a", "b"] * 10})
+    table = pd.DataFrame(
+        {"participant_id": people(30), "arm": [arm[p] for p in people(30)], "site": ["a", "a", "b"] * 10}
+    )
     table.to_csv(allocation, sep="\t", index=False)
     return bids, out, allocation
+
+
+@pytest.fixture
+def trial(tmp_path):
+    return make_trial(tmp_path)
 
 
 STUDY = Study.model_validate({"analysis": {"primary": [["Glu", "acc"], ["Glu", "ins"]]}})
@@ -75,7 +89,9 @@ def tsv(path):
 
 
 def tree(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 class TestBlinded:
@@ -117,7 +133,8 @@ class TestBlinded:
         bids, out, _ = trial
         (out / "group").mkdir()
         header = "participant_id\tsession\tvoi\tacq\trun\ttask\trating\treason\treviewer\toverride\n"
-        rows = "sub-01\tbaseline\tacc\tn/a\tn/a\tn/a\tbad\tghost\tanna\tn/a\nsub-05\tweek12\tins\tn/a\tn/a\tn/a\tgood\tfine\tanna\tinclude\n"
+        rows = "sub-01\tbaseline\tacc\tn/a\tn/a\tn/a\tbad\tghost\tanna\tn/a\n"
+        rows += "sub-05\tweek12\tins\tn/a\tn/a\tn/a\tgood\tfine\tanna\tinclude\n"
         (out / "group" / "ratings.tsv").write_text(header + rows)
         run_group(bids, out, STUDY)
         qc = tsv(out / "group" / "qc.tsv").set_index(["participant_id", "session", "voi"])
@@ -160,14 +177,20 @@ class TestFreeze:
             run_group(bids, out, study, freeze=True)
 
 
-class TestComparison:
-    @pytest.fixture
-    def compared(self, trial):
-        bids, out, allocation = trial
-        run_group(bids, out, STUDY, freeze=True)
-        run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
-        return tsv(out / "group" / "unblinded" / "effects.tsv")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    bids, out, allocation = make_trial(tmp_path_factory.mktemp("compared"))
+    run_group(bids, out, STUDY, freeze=True)
+    run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+    return out, allocation
 
+
+@pytest.fixture(scope="module")
+def compared(finished):
+    return tsv(finished[0] / "group" / "unblinded" / "effects.tsv")
+
+
+class TestComparison:
     def test_the_planted_effect_is_found(self, compared):
         assert tuple(compared.columns) == EFFECT_COLUMNS
         primary = compared[compared["family"] == "primary"].set_index("voi")
@@ -211,7 +234,7 @@ class TestComparison:
         run_group(bids, out, STUDY, freeze=True)
         changed = out / "sub-03" / "ses-baseline" / "mrs" / "sub-03_ses-baseline_voi-acc_desc-concentrations_mrs.tsv"
         changed.write_text(changed.read_text().replace("ok", "doubtful"))
-        with pytest.raises(StudyError, match="sub-03_ses-baseline_voi-acc_desc-concentrations_mrs.tsv changed"):
+        with pytest.raises(StudyError, match=r"sub-03_ses-baseline_voi-acc_desc-concentrations_mrs\.tsv changed"):
             run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
         assert not (out / "group" / "unblinded").exists()
 
@@ -227,7 +250,10 @@ class TestComparison:
         ("edit", "message"),
         [
             (lambda t: pd.concat([t, t.iloc[[3]]]), "listed twice: sub-04"),
-            (lambda t: t.assign(participant_id=t["participant_id"].replace("sub-30", "sub-99")), "unknown to the study: sub-99"),
+            (
+                lambda t: t.assign(participant_id=t["participant_id"].replace("sub-30", "sub-99")),
+                "unknown to the study: sub-99",
+            ),
             (lambda t: t[t["participant_id"] != "sub-07"], "without an arm: sub-07"),
             (lambda t: t.assign(arm=["x", "y", "z"] * 10), "found 3: x, y, z"),
             (lambda t: t.assign(arm="placebo"), "found 1: placebo"),
@@ -235,18 +261,27 @@ class TestComparison:
             (lambda t: t.drop(columns="arm"), "missing columns: arm"),
         ],
     )
-    def test_a_wrong_allocation_is_named(self, trial, edit, message):
+    def test_a_wrong_allocation_is_named(self, tmp_path, edit, message):
+        table = pd.DataFrame(
+            {"participant_id": people(30), "arm": ["placebo", "ldn"] * 15, "site": ["a", "a", "b"] * 10}
+        )
+        path = tmp_path / "allocation.tsv"
+        edit(table).to_csv(path, sep="\t", index=False)
+        with pytest.raises(StudyError, match=message):
+            read_allocation(path, reference_arm="placebo", known=set(people(30)), scanned=set(people(24)))
+
+    def test_a_wrong_allocation_stops_the_run_and_leaves_nothing(self, trial):
         bids, out, allocation = trial
         run_group(bids, out, STUDY, freeze=True)
-        edit(pd.read_csv(allocation, sep="\t")).to_csv(allocation, sep="\t", index=False)
-        with pytest.raises(StudyError, match=message):
+        allocation.write_text(allocation.read_text().replace("sub-30", "sub-99"))
+        before = tree(out)
+        with pytest.raises(StudyError, match="unknown to the study: sub-99"):
             run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+        assert tree(out) == before
 
-    def test_the_record_says_which_allocation_on_which_freeze(self, trial, compared):
-        _, out, allocation = trial
+    def test_the_record_says_which_allocation_on_which_freeze(self, finished):
+        out, allocation = finished
         record = json.loads((out / "group" / "unblinded" / "unblinding.json").read_text())["records"][0]
-        import hashlib
-
         assert record["allocation_sha256"] == hashlib.sha256(allocation.read_bytes()).hexdigest()
         assert record["freeze"] == json.loads((out / "group" / "analysis-set.json").read_text())["hash"]
 
