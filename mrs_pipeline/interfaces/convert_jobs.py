@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import json
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mrs_pipeline.bids import Entities, build_name, parse_name
+from mrs_pipeline.bids import Entities, build_name, parse_name, read_json
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.interfaces.convert_image import shareable_image
 from mrs_pipeline.nifti_mrs import (
     Format,
     NiftiMrs,
@@ -122,8 +124,14 @@ def prepare_command(job: ConvertJob, folder: Path) -> list[str] | None:
     if job.kind == "dicom":
         sources = (_gather(sources, folder / f"{job.id}-series"),)
     if job.role == "T1w":
-        return ["dcm2niix", "-b", "y", "-ba", "y", "-z", "n", "-f", MAIN, "-o", str(out), str(sources[0])]
+        return [_program("dcm2niix"), "-b", "y", "-ba", "y", "-z", "n", "-f", MAIN, "-o", str(out), str(sources[0])]
     return converter_arguments(sources, job.kind, out, MAIN)
+
+
+def _program(name: str) -> str:
+    """Return a program's path: the one installed with this Python, else the one on PATH."""
+    beside = Path(sys.executable).parent
+    return shutil.which(name, path=f"{beside}{os.pathsep}{os.environ.get('PATH', '')}") or name
 
 
 def _gather(sources: Sequence[Path], folder: Path) -> Path:
@@ -320,14 +328,8 @@ def _own_sidecar(job: ConvertJob) -> dict[str, Any]:
     path = job.source.with_name(job.source.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"its sidecar is not valid JSON ({error})", remedy="correct or remove it", path=path
-        ) from error
     computed = {*LINK_FIELDS, "ResonantNucleus", "SpectrometerFrequency", "SpectralWidth", "NumberOfSpectralPoints"}
-    return {key: value for key, value in anonymised(content).items() if key not in computed}
+    return {key: value for key, value in anonymised(read_json(path)).items() if key not in computed}
 
 
 def _place_fields(job: ConvertJob, entities: Entities) -> dict[str, Any]:
@@ -341,14 +343,12 @@ def _place_fields(job: ConvertJob, entities: Entities) -> dict[str, Any]:
 
 
 def _stage_t1w(job: ConvertJob, folder: Path, target: Path) -> Staged:
-    """Take over an anatomical image: a NIfTI file as it is, or what dcm2niix made."""
+    """Take over an anatomical image: a NIfTI file without its private parts, or what dcm2niix made."""
     source = job.source if job.kind == "nifti" else _largest_image(job, folder / job.id)
     _check_image(source, job)
-    content = source.read_bytes()
-    raw = gzip.decompress(content) if source.name.endswith(".gz") else content
-    path = atomic_write(target / job.name, gzip.compress(raw, compresslevel=6, mtime=0))
+    path = atomic_write(target / job.name, shareable_image(source.read_bytes()))
     sidecar_path = source.with_name(source.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-    sidecar = anonymised(json.loads(sidecar_path.read_text(encoding="utf-8"))) if sidecar_path.is_file() else {}
+    sidecar = anonymised(read_json(sidecar_path)) if sidecar_path.is_file() else {}
     converter = "copied" if job.kind == "nifti" else f"dcm2niix {sidecar.get('ConversionSoftwareVersion', '')}".strip()
     return Staged(job.number, str(path), job.name, sidecar, (), converter)
 

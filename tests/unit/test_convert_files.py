@@ -6,7 +6,11 @@ import argparse
 import csv
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -317,8 +321,8 @@ def test_participants_and_provenance(dataset):
 
 
 def test_the_validator_accepts_it(dataset):
-    validator = shutil.which("bids-validator-deno") or pytest.skip("bids-validator-deno is not installed")
-    import subprocess
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    validator = shutil.which("bids-validator-deno", path=places) or pytest.skip("bids-validator-deno is not installed")
 
     done = subprocess.run([validator, str(dataset["bids"]), "--json"], capture_output=True, text=True, check=False)
     issues = json.loads(done.stdout)["issues"]["issues"]
