@@ -32,11 +32,15 @@ test: $(STAMP)
 test-all: $(STAMP) check
 	MRS_PIPELINE_NO_SKIP=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q
 
+# import-linter and mypy read the package as it is installed: workflows/ below mrs_pipeline/
+LINTED := build/linted
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
-	$(BIN)/mypy
+	rm -rf $(LINTED) && mkdir -p $(LINTED)
+	cp -r mrs_pipeline $(LINTED)/ && cp -r workflows $(LINTED)/mrs_pipeline/
+	cd $(LINTED) && $(abspath $(BIN))/lint-imports --config $(CURDIR)/pyproject.toml
+	cd $(LINTED) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml -p mrs_pipeline
 	$(BIN)/hadolint containers/Dockerfile
 
 # tools for the browser and cluster tests (Debian; needs root)

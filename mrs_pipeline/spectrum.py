@@ -78,7 +78,7 @@ class Spectrum:
     @property
     def time(self) -> FloatArray:
         """Time of each point in seconds, shape ``(n_points,)``, starting at 0."""
-        return np.arange(self.n_points) * self.dwell
+        return np.asarray(np.arange(self.n_points) * self.dwell, dtype=np.float64)
 
     @property
     def frequency(self) -> FloatArray:

@@ -1,1 +1,1 @@
-"""Nipype workflows, installed as mrs_pipeline.workflows."""
+"""Nipype workflows, installed as ``mrs_pipeline.workflows``."""

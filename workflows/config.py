@@ -46,7 +46,7 @@ def configure_nipype(crash_dir: Path, *, stop_on_first_crash: bool = False) -> N
 
 
 def run_linear(workflow: Any) -> None:  # noqa: ANN401  nipype is untyped
-    """Run a workflow node after node; dependents of a failed node are skipped, the others run, then the failure is raised."""
+    """Run a workflow node after node; what depends on a failed node is skipped, the rest runs, then it is raised."""
     cwd = Path.cwd()
     try:
         workflow.run(plugin="Linear")

@@ -1,4 +1,4 @@
-"""All scans of one participant: tissue maps once per T1w, then every scan on its own, each failure contained and reported."""
+"""All scans of one participant: tissue maps once per T1w, then every scan on its own, failures contained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from mrs_pipeline.config import Study, settings_hash
 
 SETTINGS_USED = ("basis", "preprocess", "fit", "tissue", "quantify", "qc", "protocol")
 MADE_BY_A_FIT = (
-    "preproc_svs", "preproc_mrsref", "fit", "fit_svs", "concentrations", "concentrations_dictionary", "qc", "voxel_mask",
+    "preproc_svs", "preproc_mrsref", "fit", "fit_svs", "concentrations", "concentrations_dictionary", "qc",
+    "voxel_mask",
 )  # fmt: skip
 """Derivatives that must not outlive the failure of their scan."""
 
@@ -39,8 +40,8 @@ class Unconverted:
 class ParticipantJob:
     """What one process needs to process one participant.
 
-    ``participant`` is the row of participants.tsv without any column that looks like an arm; ``table`` and ``basis_file`` are
-    the resolved files of ``[tissue] table`` and ``[basis] source``.
+    ``participant`` is the row of participants.tsv without any column that looks like an arm; ``table`` and
+    ``basis_file`` are the resolved files of ``[tissue] table`` and ``[basis] source``.
     """
 
     participant_id: str
@@ -271,7 +272,8 @@ def _problem(folder: Path, error: Exception) -> dict[str, Any]:
 
 def _report_unconverted(job: ParticipantJob, item: Unconverted) -> ScanOutcome:
     problem = {
-        "kind": "InputError", "stage": "convert", "problem": item.problem, "remedy": item.remedy, "file": item.file, "details": "",
+        "kind": "InputError", "stage": "convert", "problem": item.problem, "remedy": item.remedy, "file": item.file,
+        "details": "",
     }  # fmt: skip
     return _fail(job, item.entities, problem, [])
 

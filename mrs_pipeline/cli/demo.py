@@ -28,8 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "demo",
         help="a synthetic two-arm trial through every stage, with planted truth",
-        description="Writes a synthetic trial as scanner files, converts, processes and compares it with the commands a study "
-        "uses, and prints the planted effects beside the estimates. Needs no network.",
+        description="Writes a synthetic trial as scanner files, converts, processes and compares it with the commands "
+        "a study uses, and prints the planted effects beside the estimates. Needs no network.",
     )
     parser.add_argument("output_dir", type=Path, help="a new folder, or one an earlier demo made")
     parser.add_argument(
@@ -78,7 +78,7 @@ def _write(args: argparse.Namespace, folder: Path) -> TrialTruth:
     truth = write_trial(folder / "trial", settings, progress=_every(20))
     print(f"   scanner files in {truth.scanner}; one of them is broken on purpose: {', '.join(truth.broken)}")
     print(
-        f"   {settings.segmented_t1w} participant has a T1w that is segmented; the others' tissue fractions come from a table"
+        f"   {settings.segmented_t1w} participant has T1w images to segment; the others' tissue comes from a table"
     )
     return truth
 
@@ -148,7 +148,11 @@ def comparison(planted_tsv: Path, effects_tsv: Path) -> list[dict[str, str]]:
     list of dict
         ``voi``, ``metabolite``, ``planted``, ``estimate``, ``interval`` (per cent of the baseline mean) and ``holds``.
     """
-    planted = {(row["voi"], row["metabolite"]): float(row["relative"]) * 100 for row in _rows(planted_tsv)}
+    reported = {"Ins": "mI"}
+    planted = {
+        (row["voi"], reported.get(row["metabolite"], row["metabolite"])): float(row["relative"]) * 100
+        for row in _rows(planted_tsv)
+    }
     table = []
     for row in _rows(effects_tsv):
         if row["metabolite"] not in SHOWN or not (row["model"].startswith("ancova") and row["analysis_set"] == "itt"):
@@ -164,7 +168,7 @@ def comparison(planted_tsv: Path, effects_tsv: Path) -> list[dict[str, str]]:
                 "planted": "-" if truth is None else f"{truth:+.1f} %",
                 "estimate": f"{float(row['pct']):+.1f} %",
                 "interval": f"{low:+.1f} to {high:+.1f} %",
-                "p": row["p"],
+                "p": row["p"] if row["p"] == "n/a" else f"{float(row['p']):.3g}",
                 "holds": "-" if truth is None else ("yes" if low <= truth <= high else "NO"),
             }
         )

@@ -244,7 +244,8 @@ def _filters(filter_file: Path | None) -> dict[str, object]:
 
 def _n_workers(args: argparse.Namespace, jobs: list[ParticipantJob]) -> int:
     by_memory = max(1, args.mem_mb // MEMORY_PER_PROCESS_MB) if args.mem_mb else args.nprocs
-    return max(1, min(args.nprocs, by_memory, len(jobs)))
+    wanted: int = args.nprocs
+    return max(1, min(wanted, by_memory, len(jobs)))
 
 
 def _prepare_output(args: argparse.Namespace, study: Study) -> None:
@@ -283,7 +284,8 @@ def _summarise(args: argparse.Namespace, tally: Tally, n_scans: int) -> int:
     failed = tally.count("failed")
     done = len(tally.outcomes)
     print(
-        f"{done - failed} of {max(n_scans, done)} scans have a result, {failed} failed; reports are in {args.output_dir}"
+        f"{done - failed} of {max(n_scans, done)} scans have a result, {failed} failed; "
+        f"reports are in {args.output_dir}"
     )
     return 1 if failed or done < n_scans else 0
 

@@ -14,7 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "run",
         help="process participants, then compare at group level (BIDS App)",
-        description="Participant level: preprocess, fit, quantify and report every scan. Group level: blinded tables and QC; "
+        description="Participant level: preprocess, fit, quantify and report every scan. Group level: blinded tables; "
         "--freeze fixes the analysis set; --allocation compares the arms.",
     )
     parser.add_argument("bids_dir", type=Path, help="BIDS dataset with mrs/ folders")

@@ -12,8 +12,8 @@ from mrs_pipeline.errors import StudyError
 def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
     """Return the settings of a run and the file they came from.
 
-    Without ``--study``, ``OUTPUT_DIR/study.toml`` (the settings of an earlier level) is used, then ``BIDS_DIR/code/study.toml``,
-    then the defaults. ``--derivatives`` overrides ``[tissue]``.
+    Without ``--study``, ``OUTPUT_DIR/study.toml`` (the settings of an earlier level) is used, then
+    ``BIDS_DIR/code/study.toml``, then the defaults. ``--derivatives`` overrides ``[tissue]``.
     """
     _check_directories(args)
     candidates = [args.output_dir / "study.toml", args.bids_dir / "code" / "study.toml"]
@@ -24,10 +24,9 @@ def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
             update={"source": "derivatives", "derivatives": str(args.derivatives.resolve())}
         )
         study = study.model_copy(update={"tissue": tissue})
+    uses_table = study.tissue.source in {"segment", "table"}
     args.resolved = {
-        "table": _resolve(study.tissue.table, path, args.bids_dir)
-        if study.tissue.source in {"segment", "table"}
-        else None,
+        "table": _resolve(study.tissue.table, path, args.bids_dir) if uses_table else None,
         "basis": None if study.basis.source == "simulate" else _resolve(study.basis.source, path, args.bids_dir),
     }
     if args.level == "participant":

@@ -48,7 +48,9 @@ def load_study(path: str | Path | None) -> Study:
     except ValidationError as error:
         problems = [_explain(item) for item in error.errors()]
         raise StudyError(
-            "; ".join(problem for problem, _ in problems), remedy="; ".join(dict.fromkeys(r for _, r in problems)), path=path
+            "; ".join(problem for problem, _ in problems),
+            remedy="; ".join(dict.fromkeys(r for _, r in problems)),
+            path=path,
         ) from error
 
 
@@ -66,7 +68,10 @@ def _explain(item: Any) -> tuple[str, str]:  # noqa: ANN401  pydantic's error di
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.0)
         hint = f"did you mean '{near[0]}'? " if near else ""
         return f"unknown key '{where}'", f"{hint}known keys there: {', '.join(known)}"
-    return f"'{where}': {item['msg']} (got {item['input']!r})", f"set '{where}' to a value as docs/study-toml.md describes"
+    return (
+        f"'{where}': {item['msg']} (got {item['input']!r})",
+        f"set '{where}' to a value as docs/study-toml.md describes",
+    )
 
 
 def _known_keys(location: list[str]) -> list[str]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 
 def _f(default: Any, description: str, unit: str | None = None, **limits: float) -> Any:  # noqa: ANN401  a field takes any default
     """Declare a field with its meaning and unit."""
-    extra = {"unit": unit} if unit else None
-    return Field(default, description=description, json_schema_extra=extra, **limits)
+    extra: JsonDict | None = {"unit": unit} if unit else None
+    bounds: dict[str, Any] = dict(limits)
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 
 class Section(BaseModel):
@@ -64,7 +66,7 @@ class ConvertScan(Section):
 
     pattern: str = _f(
         ...,
-        "Glob, or a regular expression with named groups participant, visit and region, against the path below SCANNER_DIR.",
+        "Glob, or regular expression with named groups participant, visit, region, on the path below SCANNER_DIR.",
     )
     role: Literal["svs", "mrsref", "T1w"] = _f(..., "What the matching files are.")
     participant: str | None = _f(None, "Participant label where the pattern does not give it.")
@@ -91,7 +93,7 @@ class ConvertSection(Section):
 class BasisSection(Section):
     """Where the metabolite signals come from."""
 
-    source: str = _f("simulate", 'simulate, or the path of a .basis file, an FSL json folder, or a cached set.')
+    source: str = _f("simulate", "simulate, or the path of a .basis file, an FSL json folder, or a cached set.")
     sequence: Literal["press", "steam", "slaser", "special", "mega-press", "pulse-acquire"] | None = _f(
         None, "Sequence to simulate; empty: taken from the scan's sidecar, PRESS when that is silent."
     )
@@ -113,7 +115,9 @@ class Step(Section):
 class CoilStep(Step):
     """Coil combination."""
 
-    method: Literal["wsvd", "svd", "snr2"] = _f("wsvd", "Whitened SVD, plain SVD, or weights by signal over noise squared.")
+    method: Literal["wsvd", "svd", "snr2"] = _f(
+        "wsvd", "Whitened SVD, plain SVD, or weights by signal over noise squared."
+    )
     noise_tail: float = _f(0.1, "Share of the FID's end that gives the noise covariance.", gt=0, lt=1)
 
 
@@ -234,7 +238,9 @@ class AnalysisOutcome(Section):
     name: str = _f(..., "Name as printed.")
     table: str = _f(..., "File below phenotype/, for example fiqr.tsv.")
     column: str = _f(..., "Column with the value.")
-    window_days: tuple[float, float] | None = _f(None, "Days around the visit that count; for daily ratings their mean.")
+    window_days: tuple[float, float] | None = _f(
+        None, "Days around the visit that count; for daily ratings their mean."
+    )
     direction: Literal["lower-is-better", "higher-is-better"] = _f("lower-is-better", "Which change is improvement.")
     responder_thresholds: tuple[float, ...] = _f((), "Relative improvements that make a responder, as fractions.")
     log_transform: bool = _f(False, "Analyse the logarithm (cytokines).")

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from mrs_pipeline.anatomy import TissueFractions
 
 
-class SegmentInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class SegmentInput(TraitedSpec):
     """One T1w image."""
 
     t1w = File(exists=True, mandatory=True, desc="T1-weighted image")
     settings = traits.Str(mandatory=True, desc="[tissue] as JSON")
 
 
-class SegmentOutput(TraitedSpec):  # type: ignore[misc]
+class SegmentOutput(TraitedSpec):
     """Tissue maps on the grid of the T1w."""
 
     gm = File(exists=True)
@@ -48,7 +48,7 @@ class Segment(MrsInterface):
         return {"gm": maps.gm, "wm": maps.wm, "csf": maps.csf, "record": cwd / "segmentation.json"}
 
 
-class VoxelTissueInput(TraitedSpec):  # type: ignore[misc]
+class VoxelTissueInput(TraitedSpec):
     """A voxel's place, and what tells its tissue."""
 
     svs = File(exists=True, mandatory=True, desc="NIfTI-MRS with the voxel's affine")
@@ -60,7 +60,7 @@ class VoxelTissueInput(TraitedSpec):  # type: ignore[misc]
     problem = traits.Str("", usedefault=True, desc="why there are no maps, from the segmentation")
 
 
-class VoxelTissueOutput(TraitedSpec):  # type: ignore[misc]
+class VoxelTissueOutput(TraitedSpec):
     """Tissue fractions, or in words why there are none."""
 
     tissue = File(exists=True)
@@ -100,7 +100,7 @@ class VoxelTissue(MrsInterface):
         if not scan.is_localised:
             warnings.append("the spectrum states no position: its voxel cannot be placed on the T1w")
             return ""
-        image = nib.load(self.inputs.t1w)
+        image: Any = nib.load(self.inputs.t1w)
         try:
             mask = voxel_mask(scan.affine, image)
         except MrsError as error:
@@ -135,9 +135,11 @@ class VoxelTissue(MrsInterface):
 
         from mrs_pipeline.anatomy import fractions
 
-        maps = {name: np.asarray(nib.load(self.inputs.maps[name]).dataobj, dtype=float) for name in ("gm", "wm", "csf")}
+        images: dict[str, Any] = {name: nib.load(self.inputs.maps[name]) for name in ("gm", "wm", "csf")}
+        maps = {name: np.asarray(image.dataobj, dtype=np.float64) for name, image in images.items()}
+        voxel: Any = nib.load(mask)
         record = json.loads(Path(self.inputs.maps["record"]).read_text(encoding="utf-8"))
-        return fractions(np.asarray(nib.load(mask).dataobj, dtype=float), maps, source=record["source"])
+        return fractions(np.asarray(voxel.dataobj, dtype=np.float64), maps, source=record["source"])
 
 
 def write_mask(mask: Any, image: Any, path: Path) -> str:  # noqa: ANN401  nibabel is untyped

@@ -1,4 +1,4 @@
-"""What all our Nipype interfaces share: a failure leaves its reason beside the crash file, and wall time is measured once."""
+"""What our Nipype interfaces share: a failure leaves its reason beside the crash file, wall time is measured once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SECONDS_FILE = "seconds.json"
 """Written into every node's folder: its wall time, the only thing allowed to differ between runs."""
 
 
-class MrsInterface(SimpleInterface):  # type: ignore[misc]  # nipype is untyped
+class MrsInterface(SimpleInterface):
     """A thin interface: subclasses implement :meth:`_work`, which returns the outputs by name.
 
-    A failing ``_work`` writes ``problem.json`` (problem, remedy, path, traceback) into the node's folder and raises on, so that
-    Nipype records the crash and skips the dependents while the rest of the run goes on.
+    A failing ``_work`` writes ``problem.json`` (problem, remedy, path, traceback) into the node's folder and raises on,
+    so that Nipype records the crash and skips the dependents while the rest of the run goes on.
     """
 
     def _work(self, cwd: Path) -> dict[str, Any]:

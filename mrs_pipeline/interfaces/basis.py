@@ -27,7 +27,7 @@ SEQUENCE_WORDS = {
 }
 
 
-class PrepareBasisInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class PrepareBasisInput(TraitedSpec):
     """The spectrum to be fitted decides field, bandwidth, points and echo time."""
 
     svs = File(exists=True, mandatory=True, desc="preprocessed NIfTI-MRS")
@@ -36,7 +36,7 @@ class PrepareBasisInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
     settings = traits.Str(mandatory=True, desc="[basis] as JSON")
 
 
-class PrepareBasisOutput(TraitedSpec):  # type: ignore[misc]
+class PrepareBasisOutput(TraitedSpec):
     """A basis set that belongs to the scan, and what is to be known about it."""
 
     basis = File(exists=True)
@@ -107,7 +107,8 @@ def simulated(spectrum: Spectrum, settings: BasisSection, sequence_stated: str |
     elif te1 is None:
         te1 = spectrum.echo_time
     basis = _simulate(
-        sequence, te1, te2, settings.tm or spectrum.mixing_time, spectrum.carrier_mhz, spectrum.dwell, spectrum.n_points,
+        sequence, te1, te2, settings.tm or spectrum.mixing_time, spectrum.carrier_mhz, spectrum.dwell,
+        spectrum.n_points,
         spectrum.reference_ppm, settings.pulses, settings.exclude, settings.include,
     )  # fmt: skip
     return basis, tuple(assumed)
@@ -134,7 +135,8 @@ def _simulate(
     names = [name for name in DEFAULT_METABOLITES if name not in left_out]
     names += [name for name in map(canonical_name, include) if name not in names]
     return simulate_basis(
-        sequence, te1=te1, te2=te2, tm=tm, field_mhz=field_mhz, dwell=dwell, n_points=n_points, names=names, pulses=pulses,
+        sequence, te1=te1, te2=te2, tm=tm, field_mhz=field_mhz, dwell=dwell, n_points=n_points, names=names,
+        pulses=pulses,
         reference_ppm=reference_ppm,
     )  # fmt: skip
 
@@ -189,4 +191,5 @@ def read_basis_file(path: str | Path) -> Basis:
 
     with np.load(path, allow_pickle=False) as stored:
         facts = json.loads(str(stored["facts"]))
-        return Basis(fids=stored["fids"], **{key: tuple(v) if isinstance(v, list) else v for key, v in facts.items()})
+        named: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in facts.items()}
+        return Basis(fids=stored["fids"], **named)

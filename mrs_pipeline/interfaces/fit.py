@@ -11,7 +11,7 @@ from mrs_pipeline.interfaces.base import MrsInterface
 from mrs_pipeline.interfaces.basis import read_basis_file
 
 
-class FitInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class FitInput(TraitedSpec):
     """A clean spectrum and its basis set."""
 
     svs = File(exists=True, mandatory=True, desc="preprocessed NIfTI-MRS")
@@ -19,7 +19,7 @@ class FitInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
     settings = traits.Str(mandatory=True, desc="[fit] as JSON")
 
 
-class FitOutput(TraitedSpec):  # type: ignore[misc]
+class FitOutput(TraitedSpec):
     """Numbers and curves of the fit."""
 
     fit = File(exists=True, desc="desc-fit_mrs.json")

@@ -14,14 +14,14 @@ from mrs_pipeline.interfaces.sinks import copy_atomic
 from mrs_pipeline.interfaces.stats import FREEZE_FILE, UNBLINDED, load_state
 
 
-class _ReportInput(BaseInterfaceInputSpec):  # type: ignore[misc]  # nipype is untyped
+class _ReportInput(BaseInterfaceInputSpec):
     state = File(exists=True, mandatory=True)
     study = traits.Str(mandatory=True, desc="study settings as JSON")
     out_dir = Directory(exists=True, desc="output with an earlier freeze")
     freeze = Directory(exists=True, desc="folder of a freeze made in this run")
 
 
-class _ReportOutput(TraitedSpec):  # type: ignore[misc]
+class _ReportOutput(TraitedSpec):
     folder = Directory(desc="the page, laid out like the output")
 
 
@@ -55,12 +55,12 @@ class TrialReport(MrsInterface):
         return {"folder": cwd / "files"}
 
 
-class _SinkInput(BaseInterfaceInputSpec):  # type: ignore[misc]  # nipype is untyped
+class _SinkInput(BaseInterfaceInputSpec):
     folders = traits.List(Directory(exists=True), mandatory=True, desc="folders laid out like the output")
     out_dir = Directory(mandatory=True)
 
 
-class _SinkOutput(TraitedSpec):  # type: ignore[misc]
+class _SinkOutput(TraitedSpec):
     out_files = traits.List(traits.Str)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.preprocess import Preprocessed
 
 
-class PreprocessInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class PreprocessInput(TraitedSpec):
     """A metabolite scan with its water references."""
 
     svs = File(exists=True, mandatory=True, desc="NIfTI-MRS of the metabolite scan")
@@ -26,7 +26,7 @@ class PreprocessInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
     settings = traits.Str(mandatory=True, desc="[preprocess] as JSON")
 
 
-class PreprocessOutput(TraitedSpec):  # type: ignore[misc]
+class PreprocessOutput(TraitedSpec):
     """The clean spectrum, its water, and the record of every step."""
 
     svs = File(exists=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FIT_METRICS = ("status", "snr", "fwhm_hz", "fqn", "baseline_dimensions")
 
 
-class AssessInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class AssessInput(TraitedSpec):
     """Everything that is measured about a scan."""
 
     raw_svs = File(exists=True, mandatory=True, desc="the scan as acquired, for the protocol")
@@ -32,7 +32,7 @@ class AssessInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
     protocol = traits.Str(mandatory=True, desc="[protocol] as JSON")
 
 
-class AssessOutput(TraitedSpec):  # type: ignore[misc]
+class AssessOutput(TraitedSpec):
     """Metrics, verdict, protocol."""
 
     qc = File(exists=True, desc="desc-qc_mrs.json")

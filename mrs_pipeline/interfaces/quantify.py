@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from mrs_pipeline.quantify import Quantified
 
 
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Turn JSON's lists back into tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
 def marked(quantified: Quantified, flag: str) -> Quantified:
     """Add a flag to every number of a scan."""
     rows = tuple(replace(row, flags=";".join(filter(None, [row.flags, flag]))) for row in quantified.rows)
     return replace(quantified, rows=rows)
 
 
-class QuantifyInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class QuantifyInput(TraitedSpec):
     """A fit, a water reference and tissue fractions; the latter two may be missing."""
 
     svs = File(exists=True, mandatory=True, desc="preprocessed NIfTI-MRS: the timing of the metabolite scan")
@@ -36,7 +41,7 @@ class QuantifyInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
     settings = traits.Str(mandatory=True, desc="[quantify] as JSON")
 
 
-class QuantifyOutput(TraitedSpec):  # type: ignore[misc]
+class QuantifyOutput(TraitedSpec):
     """Concentrations with their data dictionary."""
 
     concentrations = File(exists=True)
@@ -64,7 +69,7 @@ class Quantify(MrsInterface):
         tissue = (
             None
             if found is None
-            else TissueFractions(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+            else TissueFractions(**_tuples(found))
         )
         quantified = quantify(
             read_fit(self.inputs.fit, self.inputs.fit_svs),

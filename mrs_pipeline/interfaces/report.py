@@ -30,7 +30,7 @@ KEY_METRICS = ("snr_tcr", "fwhm_hz", "fwhm_ppm", "residual_water_before", "fwhm_
 UNITS_BY_ENDING = (("_hz", "Hz"), ("_ppm", "ppm"), ("_deg", "degrees"), ("_mm", "mm"))
 
 
-class ReportInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class ReportInput(TraitedSpec):
     """All files of a scan."""
 
     identity = traits.Str(mandatory=True, desc="entities of the scan as JSON")
@@ -51,7 +51,7 @@ class ReportInput(TraitedSpec):  # type: ignore[misc]  # nipype is untyped
     methods = traits.List(traits.Str, desc="methods sentences of the graph")
 
 
-class ReportOutput(TraitedSpec):  # type: ignore[misc]
+class ReportOutput(TraitedSpec):
     """The page and the status."""
 
     report = File(exists=True)
@@ -103,7 +103,8 @@ class Report(MrsInterface):
             provenance=provenance_facts(json.loads(self.inputs.provenance)),
             warnings=tuple(
                 dict.fromkeys([
-                    *self.inputs.warnings, *record["warnings"], *basis["warnings"], *tissue["warnings"], *quantified["warnings"],
+                    *self.inputs.warnings, *record["warnings"], *basis["warnings"], *tissue["warnings"],
+                    *quantified["warnings"],
                 ])
             ),
             methods=tuple(self.inputs.methods),
@@ -137,7 +138,7 @@ class Report(MrsInterface):
         scan = read(self.inputs.raw_svs)
         if not isdefined(self.inputs.t1w) or not scan.is_localised:
             return None
-        image = nib.load(self.inputs.t1w)
+        image: Any = nib.load(self.inputs.t1w)
         return VoxelView(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine), scan.affine)
 
 
@@ -157,7 +158,7 @@ def scan_status(
     }
 
 
-class FailedReportInput(TraitedSpec):  # type: ignore[misc]
+class FailedReportInput(TraitedSpec):
     """What failed."""
 
     identity = traits.Str(mandatory=True)

@@ -12,7 +12,7 @@ from nipype.interfaces.base import DynamicTraitedSpec, TraitedSpec, traits
 from mrs_pipeline.interfaces.base import MrsInterface
 
 
-class SinkInput(DynamicTraitedSpec):  # type: ignore[misc]  # nipype is untyped
+class SinkInput(DynamicTraitedSpec):
     """Any number of files, each under the kind of derivative it is."""
 
     base_directory = traits.Str(mandatory=True, desc="derivatives folder")
@@ -21,7 +21,7 @@ class SinkInput(DynamicTraitedSpec):  # type: ignore[misc]  # nipype is untyped
     )
 
 
-class SinkOutput(TraitedSpec):  # type: ignore[misc]
+class SinkOutput(TraitedSpec):
     """Files written."""
 
     out_files = traits.List(traits.Str)

@@ -30,7 +30,7 @@ def _save_state(value: object, path: Path) -> Path:
     return path
 
 
-class _StudyInput(BaseInterfaceInputSpec):  # type: ignore[misc]  # nipype is untyped
+class _StudyInput(BaseInterfaceInputSpec):
     study = traits.Str(mandatory=True, desc="study settings as JSON")
 
 
@@ -40,7 +40,7 @@ class _CollectInput(_StudyInput):
     concentrations = File(desc="table from elsewhere")
 
 
-class _CollectOutput(TraitedSpec):  # type: ignore[misc]
+class _CollectOutput(TraitedSpec):
     state = File(desc="the blinded trial")
     folder = Directory(desc="group/ tables")
 
@@ -72,7 +72,7 @@ class _FreezeInput(_StudyInput):
     refreeze = traits.Str(desc="why an existing freeze is replaced")
 
 
-class _FreezeOutput(TraitedSpec):  # type: ignore[misc]
+class _FreezeOutput(TraitedSpec):
     folder = Directory(desc="group/analysis-set.json")
 
 
@@ -106,7 +106,7 @@ class _CompareInput(_StudyInput):
     reference_arm = traits.Str(desc="arm a")
 
 
-class _CompareOutput(TraitedSpec):  # type: ignore[misc]
+class _CompareOutput(TraitedSpec):
     state = File(desc="the comparison")
     folder = Directory(desc="group/unblinded/ tables")
 

@@ -29,8 +29,12 @@ def read_preset(kind: str, name: str) -> dict[str, Any]:
         try:
             return tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError) as error:
-            raise StudyError(f"the {kind} preset cannot be read ({error})", remedy="check the path and the TOML", path=path) from error
+            raise StudyError(
+                f"the {kind} preset cannot be read ({error})", remedy="check the path and the TOML", path=path
+            ) from error
     known = preset_names(kind)
     if name not in known:
-        raise StudyError(f"unknown {kind} preset '{name}'", remedy=f"use one of {', '.join(known)}, or the path of a TOML file")
+        raise StudyError(
+            f"unknown {kind} preset '{name}'", remedy=f"use one of {', '.join(known)}, or the path of a TOML file"
+        )
     return tomllib.loads((resources.files(__package__) / kind / f"{name}.toml").read_text(encoding="utf-8"))
