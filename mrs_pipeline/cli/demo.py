@@ -77,9 +77,13 @@ def _write(args: argparse.Namespace, folder: Path) -> TrialTruth:
     _heading(f"1. A synthetic trial: {settings.participants} enrolled, {settings.scanned} scanned, seed {args.seed}")
     truth = write_trial(folder / "trial", settings, progress=_every(20))
     print(f"   scanner files in {truth.scanner}; one of them is broken on purpose: {', '.join(truth.broken)}")
-    print(
-        f"   {settings.segmented_t1w} participant has T1w images to segment; the others' tissue comes from a table"
-    )
+    print(f"   {settings.segmented_t1w} participant has T1w images to segment; the others' tissue comes from a table")
+    bids = folder / "bids"
+    bids.mkdir()
+    for path in sorted(truth.folder.glob("participants.*")):
+        shutil.copy(path, bids)
+    shutil.copytree(truth.folder / "phenotype", bids / "phenotype")
+    print("   participants.tsv and phenotype/ are put into the BIDS folder, as a study does; the allocation is not")
     return truth
 
 
