@@ -133,9 +133,9 @@ def fit_figure(
         data's scale and no band).
     """
     axis, data_, model_, baseline_, residual_ = _descending(ppm, data, model, baseline, residual)
-    fig = new_figure(7.4, 4.1)
+    fig = new_figure(7.4, 3.8)
     top, main = fig.subplots(2, 1, sharex=True, height_ratios=(1, 3.6))
-    fig.subplots_adjust(left=0.085, right=0.99, top=0.985, bottom=0.115, hspace=0.06)
+    fig.subplots_adjust(left=0.085, right=0.99, top=0.985, bottom=0.125, hspace=0.06)
     _draw_residual(top, axis, residual_, noise_sd, _scale(data_))
     scale = _scale(data_, model_)
     main.plot(axis, data_ / scale, color=INK, lw=0.8, label="data")
