@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -29,8 +28,9 @@ class LineCache:
 
     Notes
     -----
-    The key hashes the spin system (every shift and coupling), the events (every delay, flip angle and waveform point), field, carrier
-    and the version of the engine. Line width, dwell and number of points enter later, when a FID is made of the lines.
+    The key hashes the spin system (every shift and coupling), the events (every delay, flip angle and waveform
+    point), field, carrier and the version of the engine. Line width, dwell and number of points enter later, when a
+    FID is made of the lines.
     """
 
     def __init__(self, folder: Path | None, halves: list[tuple[float, Events]], frame: Frame) -> None:
@@ -62,7 +62,7 @@ class LineCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
             np.savez(handle, amplitudes=lines.amplitudes, frequencies=lines.frequencies)
-        os.replace(handle.name, path)
+        Path(handle.name).replace(path)
 
 
 def digest(value: object) -> str:

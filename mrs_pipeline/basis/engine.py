@@ -1,15 +1,17 @@
 """Density-matrix propagation of one spin group through a sequence, down to its spectral lines.
 
-Everything happens in Hilbert space and in the Zeeman product basis. Ideal pulses are exact rotations. A slice-selective pulse is
-computed on a grid of positions; because each pulse depends on its own axis only, and crushers are ideal, the average over the
-voxel is an average after each axis in turn (one-dimensional projection, Landheer 2019, doi:10.1002/nbm.4129; Zhang 2017,
-doi:10.1002/mp.12375), and PRESS costs three lines of positions instead of a cube.
+Everything happens in Hilbert space and in the Zeeman product basis. Ideal pulses are exact rotations. A
+slice-selective pulse is computed on a grid of positions; because each pulse depends on its own axis only, and
+crushers are ideal, the average over the voxel is an average after each axis in turn (one-dimensional projection,
+Landheer 2019, doi:10.1002/nbm.4129; Zhang 2017, doi:10.1002/mp.12375), and PRESS costs three lines of positions
+instead of a cube.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
@@ -100,8 +102,8 @@ def molecule_lines(molecule: Molecule, events: Events, frame: Frame) -> Lines:
 
     Notes
     -----
-    Amplitudes are in units of one proton's transverse magnetisation right after an ideal 90 degree pulse; with shaped pulses they are
-    averages over the grid of positions, to be divided by :func:`singlet_response`.
+    Amplitudes are in units of one proton's transverse magnetisation right after an ideal 90 degree pulse; with
+    shaped pulses they are averages over the grid of positions, to be divided by :func:`singlet_response`.
     """
     parts = [group_lines(group, events, frame) for group in molecule.groups]
     return merge_lines(np.concatenate([p.amplitudes for p in parts]), np.concatenate([p.frequencies for p in parts]))
@@ -118,8 +120,9 @@ def group_lines(group: SpinGroup, events: Events, frame: Frame) -> Lines:
     offsets = (group.shifts - frame.reference_ppm) * frame.field_mhz
     states = group.static_offsets()
     parts = [_state_lines(SpinSystem(offsets + extra, group.couplings), events, frame) for extra in states]
-    amplitudes = np.concatenate([p.amplitudes for p in parts]) * (group.weight / len(states))
-    return merge_lines(amplitudes, np.concatenate([p.frequencies for p in parts]))
+    amplitudes = np.concatenate([p.amplitudes for p in parts])
+    share = group.weight / len(states)
+    return merge_lines(np.asarray(amplitudes * share, dtype=np.complex128), np.concatenate([p.frequencies for p in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +178,7 @@ def sandwich(u: ComplexArray, rho: ComplexArray) -> ComplexArray:
     return turned
 
 
-@cache
+@functools.cache
 def order_mask(n: int, order: int) -> FloatArray:
     """Return 1 where m of the row minus m of the column is ``order``, else 0, shape ``(2**n, 2**n)``."""
     m = magnetic_numbers(n).sum(axis=0)
@@ -204,21 +207,22 @@ def hard_pulse(flip: float, phase: float) -> ComplexArray:
 
 def product_rotation(singles: list[ComplexArray]) -> ComplexArray:
     """Return the rotation of all spins from those of each, shape ``(2**n, 2**n)``."""
-    rotation = np.ones((1, 1), dtype=np.complex128)
-    for single in singles:
-        rotation = np.kron(rotation, single)
-    return rotation
+    return functools.reduce(_kron, singles, np.ones((1, 1), dtype=np.complex128))
+
+
+def _kron(left: ComplexArray, right: ComplexArray) -> ComplexArray:
+    return np.asarray(np.kron(left, right), dtype=np.complex128)
 
 
 def positions(pulse: ShapedPulse, frame: Frame) -> FloatArray:
-    """Return the grid of positions of a pulse as offsets in Hz, shape ``(n,)``; one position for a pulse without gradient."""
+    """Return the positions of a pulse as offsets in Hz, shape ``(n,)``; a single 0 for a pulse without gradient."""
     if not pulse.axis:
         return np.zeros(1)
     lowest, highest = (frame.hz(ppm) for ppm in _SHIFT_RANGE_PPM)
     reach = 0.85 * pulse.bandwidth_hz
     start, stop = pulse.carrier_hz - highest - reach, pulse.carrier_hz - lowest + reach
     count = int(np.ceil((stop - start) / pulse.bandwidth_hz * _STEPS_PER_BANDWIDTH))
-    return start + (np.arange(count) + 0.5) * ((stop - start) / count)
+    return start + (np.arange(count, dtype=np.float64) + 0.5) * ((stop - start) / count)
 
 
 def shaped_propagator(pulse: ShapedPulse, spins: SpinSystem, grid: FloatArray) -> ComplexArray:
@@ -240,9 +244,9 @@ def shaped_propagator(pulse: ShapedPulse, spins: SpinSystem, grid: FloatArray) -
 
     Notes
     -----
-    Strang splitting over pieces of at most 0.25 ms: half the coupling, the exact rotation of every proton by B1, shift and gradient,
-    half the coupling. The coupling commutes with B1 and gradient (both turn all protons alike), so that the error is of second order
-    in the piece and in the differences of chemical shift alone.
+    Strang splitting over pieces of at most 0.25 ms: half the coupling, the exact rotation of every proton by B1,
+    shift and gradient, half the coupling. The coupling commutes with B1 and gradient (both turn all protons alike),
+    so that the error is of second order in the piece and in the differences of chemical shift alone.
     """
     n_steps, size = len(pulse.waveform.b1), 2**spins.n
     n_pieces = max(1, int(np.ceil(pulse.duration / _SEGMENT_S)))
@@ -251,7 +255,7 @@ def shaped_propagator(pulse: ShapedPulse, spins: SpinSystem, grid: FloatArray) -
     step = pulse.duration / n_steps
     u = np.repeat(np.eye(size, dtype=np.complex128)[:, np.newaxis, :], len(grid), axis=1)
     pending = 0.0
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         half = (last - first) * step / 2
         couple(u, coupling, pending + half)
         alpha, beta = cayley_klein(pulse, grid[:, np.newaxis], slice(first, last), spins.offsets)
@@ -297,8 +301,8 @@ def detect(rho: ComplexArray, free: Eigensystem) -> Lines:
 
     Notes
     -----
-    In the eigenbasis, element (a, b) of rho turns as exp(-2 pi i (E_a - E_b) t) and meets element (b, a) of F+. Division by
-    Tr(I_x^2) = d/4 makes one proton's transverse magnetisation 1.
+    In the eigenbasis, element (a, b) of rho turns as exp(-2 pi i (E_a - E_b) t) and meets element (b, a) of F+.
+    Division by Tr(I_x^2) = d/4 makes one proton's transverse magnetisation 1.
     """
     raising = free.into(total_raising(free.n_spins))
     amplitudes = free.into(rho) * raising.T / (len(free.energies) / 4)

@@ -85,8 +85,8 @@ def read_fsl(folder: Path) -> Basis:
 
     Notes
     -----
-    ``basis_re``, ``basis_im``, ``basis_dwell`` (s), ``basis_centre`` (ppm at zero frequency, or the carrier in MHz in older files),
-    ``basis_name``; field and timing come from ``basis_field_mhz`` and ``seq`` where they are stated.
+    ``basis_re``, ``basis_im``, ``basis_dwell`` (s), ``basis_centre`` (ppm at zero frequency, or the carrier in MHz
+    in older files), ``basis_name``; field and timing come from ``basis_field_mhz`` and ``seq`` where they are stated.
     """
     return _assemble([_fsl_member(path) for path in sorted(folder.glob("*.json"))], folder)
 
@@ -171,7 +171,10 @@ def write_nifti_folder(basis: Basis, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     header = {
-        _HEADER_KEY: {"Description": "Simulated basis set: sequence, pulses, timing in seconds", "Value": _details(basis)}
+        _HEADER_KEY: {
+            "Description": "Simulated basis set: sequence, pulses, timing in seconds",
+            "Value": _details(basis),
+        }
     }
     for name, fid in zip(basis.names, basis.fids, strict=True):
         spectrum = Spectrum(
@@ -202,7 +205,9 @@ def read_jmrui(path: Path) -> Basis:
         n, count = int(header["PointsInDataset"]), int(header["DatasetsInFile"])
         dwell, field = float(header["SamplingInterval"]) * 1e-3, float(header["TransmitterFrequency"]) * 1e-6
     except (KeyError, ValueError) as error:
-        raise BasisError(f"not a jMRUI text file ({error})", remedy="export it from jMRUI as text", path=path) from error
+        raise BasisError(
+            f"not a jMRUI text file ({error})", remedy="export it from jMRUI as text", path=path
+        ) from error
     table = _jmrui_table(text)
     if table.shape[0] != n * count:
         problem = f"the table has {table.shape[0]} rows where {count} signals of {n} points are announced"
@@ -261,7 +266,9 @@ def format_jmrui(basis: Basis) -> str:
     ]
     for index, fid in enumerate(basis.fids):
         lines.append(f"Signal {index + 1} out of {len(basis)} in file")
-        columns = np.column_stack([fid.view(np.float64).reshape(-1, 2), np.fft.fft(fid).view(np.float64).reshape(-1, 2)])
+        columns = np.column_stack(
+            [fid.view(np.float64).reshape(-1, 2), np.fft.fft(fid).view(np.float64).reshape(-1, 2)]
+        )
         lines += ["\t".join(f"{value:.9E}" for value in row) for row in columns]
         lines.append("")
     return "\n".join(lines) + "\n"

@@ -63,7 +63,7 @@ def _panel(panel: Axes, basis: Basis, name: str, ppm_range: tuple[float, float])
 
 
 def display_spectrum(basis: Basis, name: str) -> tuple[FloatArray, FloatArray]:
-    """Return ppm (ascending) and the real spectrum of a member, broadened by 3 Hz and zero-filled to four times its length."""
+    """Return ppm (ascending) and the real spectrum of a member, broadened by 3 Hz and zero-filled fourfold."""
     fid = basis.fid(name) * np.exp(-np.pi * _DISPLAY_WIDTH_HZ * basis.time)
     fid[0] /= 2
     size = 4 * basis.n_points

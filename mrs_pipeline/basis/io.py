@@ -10,7 +10,9 @@ from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.errors import BasisError
 from mrs_pipeline.spectrum import WATER_PPM
 
-_FORMATS = "FILE.basis (LCModel), FILE.txt (jMRUI), DIR.fsl or a folder of .json (FSL-MRS), DIR.nifti or a folder of NIfTI-MRS"
+_FORMATS = (
+    "FILE.basis (LCModel), FILE.txt (jMRUI), DIR.fsl or a folder of .json (FSL-MRS), DIR.nifti or a folder of NIfTI-MRS"
+)
 
 
 def load_basis(path: str | Path) -> Basis:
@@ -50,7 +52,9 @@ def _read(path: Path) -> Basis:
         return read_lcmodel(path)
     if path.suffix.lower() == ".txt":
         return read_jmrui(path)
-    raise BasisError(f"{path.suffix or 'a file without suffix'} is no known basis format", remedy=f"use {_FORMATS}", path=path)
+    raise BasisError(
+        f"{path.suffix or 'a file without suffix'} is no known basis format", remedy=f"use {_FORMATS}", path=path
+    )
 
 
 def save_basis(basis: Basis, path: str | Path) -> Path:
@@ -61,8 +65,8 @@ def save_basis(basis: Basis, path: str | Path) -> Path:
     basis
         The set; it is moved to a carrier of 4.65 ppm where the format knows no other.
     path
-        ``.basis`` (LCModel), ``.txt`` (jMRUI), a folder ``*.fsl`` or ``*.json`` (FSL-MRS json files), or a folder ``*.nifti``
-        (NIfTI-MRS, one file per metabolite).
+        ``.basis`` (LCModel), ``.txt`` (jMRUI), a folder ``*.fsl`` or ``*.json`` (FSL-MRS json files), or a folder
+        ``*.nifti`` (NIfTI-MRS, one file per metabolite).
 
     Returns
     -------
@@ -101,4 +105,4 @@ def _write_atomically(path: Path, content: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     Path(handle.name).chmod(0o644)
-    os.replace(handle.name, path)
+    Path(handle.name).replace(path)

@@ -10,7 +10,7 @@ import numpy as np
 from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import canonical_name
 from mrs_pipeline.errors import BasisError
-from mrs_pipeline.spectrum import WATER_PPM, ComplexArray
+from mrs_pipeline.spectrum import WATER_PPM, ComplexArray, FloatArray
 
 _NAMELIST = re.compile(r"[$&](\w+)(.*?)[$&]END\b", re.IGNORECASE | re.DOTALL)
 _ENTRY = re.compile(
@@ -24,7 +24,7 @@ _FORMAT = re.compile(r"(\d+)\s*[EFDG]\s*(\d+)", re.IGNORECASE)
 
 
 def read_lcmodel(path: Path) -> Basis:
-    """Read an LCModel .basis file as it stands, with its nominal carrier; see :func:`mrs_pipeline.basis.normalise.normalise`.
+    """Read an LCModel .basis file as it stands, with its nominal carrier; ``normalise`` comes after.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def read_lcmodel(path: Path) -> Basis:
 
     Notes
     -----
-    Case, spacing, commas and line breaks of the namelists vary between writers and do not matter. A block holds the unnormalised
-    spectrum of the FID in LCModel's sense, zero frequency first: the FID is the conjugate of its inverse FFT. ISHIFT is the number
-    of points by which LCModel moves the spectrum to put the carrier at 4.65 ppm.
+    Case, spacing, commas and line breaks of the namelists vary between writers and do not matter. A block holds the
+    unnormalised spectrum of the FID in LCModel's sense, zero frequency first: the FID is the conjugate of its
+    inverse FFT. ISHIFT is the number of points by which LCModel moves the spectrum to put the carrier at 4.65 ppm.
     """
     text = path.read_text(encoding="latin-1")
     header, blocks = _split(text, path)
@@ -85,8 +85,9 @@ def format_lcmodel(basis: Basis) -> str:
 
     Notes
     -----
-    As in the files that LCModel's own makebasis writes: FIDs with a halved first point, zero-filled to twice their length, in LCModel's
-    sense (conjugate), unnormalised FFT, zero frequency first. te1, te2 and tm stand in IDBASI, which LCModel only prints.
+    As in the files that LCModel's own makebasis writes: FIDs with a halved first point, zero-filled to twice their
+    length, in LCModel's sense (conjugate), unnormalised FFT, zero frequency first. te1, te2 and tm stand in IDBASI,
+    which LCModel only prints.
     """
     names = [_LCMODEL_NAMES.get(name, name) for name in basis.names]
     long = [name for name in names if len(name) > _MAX_NAME]
@@ -190,13 +191,12 @@ def _values(body: str, n: int, width: int | None, entry: dict[str, str], path: P
     return numbers[0::2] + 1j * numbers[1::2]
 
 
-def _fixed_width(body: str, width: int | None, entry: dict[str, str], path: Path) -> np.ndarray:
+def _fixed_width(body: str, width: int | None, entry: dict[str, str], path: Path) -> FloatArray:
     """Read numbers that touch one another, by the width of FMTBAS."""
+    step = width or 1
     lines = [line for line in body.upper().replace("D", "E").splitlines() if line.strip()]
     try:
-        if width is None:
-            raise ValueError
-        return np.array([float(line[i : i + width]) for line in lines for i in range(0, len(line.rstrip()), width)])
+        return np.array([float(line[i : i + step]) for line in lines for i in range(0, len(line.rstrip()), step)])
     except ValueError:
         name = entry.get("METABO", "?")
         raise BasisError(f"the numbers of {name} are unreadable", remedy="export the file again", path=path) from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.config.presets import preset_names, read_preset
@@ -16,8 +17,9 @@ PRESET_KIND = "macromolecules"
 
 _ATOM_STEP_PPM = 0.02
 _ATOM_WIDTHS_HZ = (12.0, 18.0, 26.0, 38.0)
-_NARROW_WIDTHS_HZ = (3.0, 5.0, 7.0)
-_NARROW_SHIFTS_HZ = (-3.0, -1.5, 0.0, 1.5, 3.0)
+_NARROW_WIDTHS_HZ = (4.0, 7.0)
+_NARROW_SHIFTS_HZ = (-2.0, 0.0, 2.0)
+_RIDGE = 0.02
 _RESIDUAL_PPM = (2.008, 3.027, 3.210, 3.920)
 _REFERENCE_WINDOW_PPM = (0.70, 1.08)
 _REFERENCE_PROTONS = 3.0
@@ -89,7 +91,7 @@ def macromolecule_basis(
     Basis
         One member per component, in protons (relative units for ``birch-3t``).
     """
-    time = np.arange(n_points) * dwell
+    time = np.arange(n_points, dtype=np.float64) * dwell
     components = macromolecule_lines(preset, field_mhz)
     fids = [
         np.sum([line.fid(time, field_mhz, reference_ppm) for line in lines], axis=0) for lines in components.values()
@@ -171,9 +173,10 @@ def measured_macromolecules(
 
     Notes
     -----
-    Non-negative least squares of the real spectrum on broad Gaussians (12-38 Hz, every 0.02 ppm), narrow lines of either sign at tNAA,
-    tCr and tCho, and a quadratic baseline. The broad part is the member: a sum of analytic lines, so smooth, causal, and exact on any
-    grid. It is scaled so that 0.70-1.08 ppm holds 3 protons (the methyl peak M0.92), because a nulled scan carries no concentration.
+    Ridge-damped non-negative least squares of the real spectrum on broad Gaussians (12-38 Hz at 123 MHz, every 0.02
+    ppm), narrow lines of either sign at tNAA, tCr and tCho, and a straight baseline. The broad part is the member: a
+    sum of analytic lines, so smooth, causal, and exact on any grid. It is scaled so that 0.70-1.08 ppm holds 3
+    protons (the methyl peak M0.92), because a nulled scan carries no concentration.
     """
     from scipy.optimize import nnls
 
@@ -182,26 +185,32 @@ def measured_macromolecules(
     broad, narrow = _atoms(spectrum, window_ppm)
     inside = (spectrum.ppm > window_ppm[0]) & (spectrum.ppm < window_ppm[1])
     target = spectrum.spectrum().real[inside]
-    x = np.linspace(-1, 1, len(target))
-    columns = [_real(spectrum, line)[inside] for line in (*broad, *narrow)]
-    flat = np.stack([np.ones_like(x), x, x**2], axis=1) * np.abs(target).max()
-    either = [-column for column in columns[len(broad) :]]
-    design = np.column_stack([*columns, *either, flat, -flat])
-    weights = nnls(design, target)[0]
-    n_broad, n_narrow = len(broad), len(narrow)
-    lines = tuple(
-        BroadLine(line.ppm, float(weight), 0.0, line.gauss_hz)
-        for line, weight in zip(broad, weights, strict=False)
-        if weight > 0
-    )
-    stop = n_broad + 2 * n_narrow
+    design, norms = _design(spectrum, broad, narrow, inside)
+    damping = _RIDGE * np.eye(design.shape[1])
+    weights = nnls(np.vstack([design, damping]), np.concatenate([target, np.zeros(len(damping))]))[0]
+    areas = weights / norms
+    lines = tuple(replace(line, protons=float(a)) for line, a in zip(broad, areas, strict=False) if a > 0)
+    start, stop = len(broad), len(broad) + 2 * len(narrow)
     return MeasuredMacromolecules(
         basis=_member(spectrum, lines, name),
         residual=target - design @ weights,
-        metabolites=design[:, n_broad:stop] @ weights[n_broad:stop],
+        metabolites=design[:, start:stop] @ weights[start:stop],
         baseline=design[:, stop:] @ weights[stop:],
         ppm=spectrum.ppm[inside],
     )
+
+
+def _design(
+    spectrum: Spectrum, broad: list[BroadLine], narrow: list[BroadLine], inside: npt.NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Return the columns of the fit at unit norm (broad, narrow of both signs, straight line) and their norms."""
+    sharp = np.column_stack([_real(spectrum, line)[inside] for line in narrow])
+    wide = np.column_stack([_real(spectrum, line)[inside] for line in broad])
+    x = np.linspace(-1, 1, len(wide))
+    straight = np.column_stack([np.ones_like(x), x])
+    design = np.hstack([wide, sharp, -sharp, straight, -straight])
+    norms = np.linalg.norm(design, axis=0)
+    return design / norms, norms
 
 
 def _atoms(spectrum: Spectrum, window_ppm: tuple[float, float]) -> tuple[list[BroadLine], list[BroadLine]]:
@@ -243,5 +252,7 @@ def _member(spectrum: Spectrum, lines: tuple[BroadLine, ...], name: str) -> Basi
         te1=spectrum.echo_time,
         scale=factor,
         source="metabolite-nulled scan",
-        notes=(f"measured macromolecules: {len(lines)} Gaussians, {low}-{high} ppm set to {_REFERENCE_PROTONS:g} protons",),
+        notes=(
+            f"measured macromolecules: {len(lines)} Gaussians, {low}-{high} ppm set to {_REFERENCE_PROTONS:g} protons",
+        ),
     )

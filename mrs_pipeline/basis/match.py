@@ -1,4 +1,4 @@
-"""Does a basis set belong to a scan?"""
+"""Whether a basis set belongs to a scan."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _echo_time(basis: Basis, spectrum: Spectrum, allowed: bool) -> tuple[str, ..
     if not allowed:
         raise BasisError(
             problem,
-            remedy="use a basis set of the scan's TE, or set allow_te_mismatch = true under [basis], which marks every number",
+            remedy="use a basis set of the scan's TE, or set [basis] allow_te_mismatch = true: it marks every number",
             path=basis.source or None,
         )
     return (f"{problem} (allowed by [basis] allow_te_mismatch): concentrations of coupled metabolites are biased",)

@@ -15,8 +15,10 @@ from mrs_pipeline.spectrum import WATER_PPM, ComplexArray, FloatArray, Spectrum
 class Basis:
     """FIDs of single molecules for one sequence; immutable.
 
-    One proton's transverse magnetisation has |y(0)| = 1 (pulse-acquire, no relaxation), so that fitted amplitudes are per molecule.
-    The time convention is that of :class:`mrs_pipeline.spectrum.Spectrum`: numpy's forward FFT, ppm = reference + f / carrier.
+    One proton's transverse magnetisation has |y(0)| = 1 (pulse-acquire, no relaxation), so that fitted amplitudes are
+    per molecule.
+    The time convention is that of :class:`mrs_pipeline.spectrum.Spectrum`: numpy's forward FFT, ppm = reference + f
+    / carrier.
 
     Parameters
     ----------
@@ -31,8 +33,8 @@ class Basis:
     reference_ppm
         Chemical shift at zero frequency in ppm.
     te1, te2, tm
-        Sequence timing in seconds; ``None`` when not known or not part of the sequence. Sequences with one echo time keep it in
-        ``te1``.
+        Sequence timing in seconds; ``None`` when not known or not part of the sequence. Sequences with one echo time
+        keep it in ``te1``.
     sequence
         ``"press"``, ``"steam"``, ...; ``"unknown"`` when the file does not say.
     scale
@@ -86,7 +88,7 @@ class Basis:
     @property
     def time(self) -> FloatArray:
         """Time of each point in seconds, shape ``(n_points,)``."""
-        return np.arange(self.n_points) * self.dwell
+        return np.arange(self.n_points, dtype=np.float64) * self.dwell
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
@@ -97,7 +99,8 @@ class Basis:
     def fid(self, name: str) -> ComplexArray:
         """Return one metabolite's FID, shape ``(n_points,)``."""
         self._require([name])
-        return self.fids[self.names.index(name)]
+        row: ComplexArray = self.fids[self.names.index(name)]
+        return row
 
     def spectrum(self, name: str) -> Spectrum:
         """Return one metabolite as a :class:`Spectrum`."""
@@ -158,7 +161,8 @@ class Basis:
         n_points
             New number of points.
         field_mhz
-            New proton frequency in MHz, at most 1 % from the old one: time is stretched, which moves couplings by the same 1 %.
+            New proton frequency in MHz, at most 1 % from the old one: time is stretched, which moves couplings by
+            the same 1 %.
         reference_ppm
             New chemical shift at zero frequency.
 

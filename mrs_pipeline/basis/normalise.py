@@ -15,10 +15,12 @@ from mrs_pipeline.errors import BasisError
 from mrs_pipeline.spectrum import WATER_PPM, ComplexArray, FloatArray
 
 _CARRIER_TOLERANCE_PPM = 0.002
+_MAX_SCATTER_PPM = 0.02
 _HALVED = (0.35, 0.75)
 _ZERO_FILLED = 1e-6
 _SCALE_SPAN = 0.1
 _OTHER_LINES: dict[str, tuple[float, ...]] = {"Cr": (3.913, 6.649), "PCr": (3.930, 6.581, 7.296)}
+_PRESENT = 0.02
 _SCALE_ORDER = ("Cr", "PCr", "sIns", "Gly", "Ace", "NAA", "PCh", "GPC")
 
 
@@ -69,8 +71,8 @@ def double_first_point(basis: Basis) -> Basis:
 
     Notes
     -----
-    Echoes start with all lines in phase, so that |y(0)| and |y(1)| are nearly equal; a set stored for a cosine-type transform has a
-    ratio near one half.
+    Echoes start with all lines in phase, so that |y(0)| and |y(1)| are nearly equal; a set stored with
+    a halved first point has a ratio near one half.
     """
     rows = [i for i, name in enumerate(basis.names) if name in SINGLETS] or list(range(len(basis)))
     ratio = float(np.median(np.abs(basis.fids[rows, 0]) / np.maximum(np.abs(basis.fids[rows, 1]), 1e-300)))
@@ -82,8 +84,8 @@ def double_first_point(basis: Basis) -> Basis:
 
 
 def correct_axis(basis: Basis) -> Basis:
-    """Return the set with its carrier at 4.65 ppm and NAA to the right of Cr, judged by the uncoupled lines."""
-    measured = {name: strongest_line_hz(basis, name) for name in basis.names if name in SINGLETS}
+    """Return the set with its carrier at 4.65 ppm and not mirrored, judged by its uncoupled lines."""
+    measured = {name: strongest_line_hz(basis, name) for name in _with_singlet(basis)}
     if not measured:
         return move_carrier(basis, WATER_PPM).noted("no uncoupled line to check the frequency axis with")
     known = np.array([SINGLETS[name][0] for name in measured])
@@ -93,10 +95,19 @@ def correct_axis(basis: Basis) -> Basis:
         basis = replace(basis, fids=basis.fids.conj()).noted("the frequency axis was mirrored: conjugated")
         straight = mirrored
     carrier = float(np.median(straight))
+    if np.median(np.abs(straight - carrier)) > _MAX_SCATTER_PPM:
+        return move_carrier(basis, WATER_PPM).noted("the uncoupled lines do not agree on the carrier: left as stated")
     if abs(carrier - basis.reference_ppm) > _CARRIER_TOLERANCE_PPM:
         note = f"carrier at {carrier:.3f} ppm by its uncoupled lines, not at {basis.reference_ppm:.3f} ppm: corrected"
         basis = replace(basis, reference_ppm=carrier).noted(note)
     return move_carrier(basis, WATER_PPM)
+
+
+def _with_singlet(basis: Basis) -> list[str]:
+    """Return the members whose strongest line is a known singlet and whose signal is not edited away."""
+    sizes = {name: float(np.abs(fid[:8]).max()) for name, fid in zip(basis.names, basis.fids, strict=True)}
+    largest = max(sizes.values())
+    return [name for name in basis.names if name in SINGLETS and sizes[name] > _PRESENT * largest]
 
 
 def _is_mirrored(straight: FloatArray, mirrored: FloatArray, known: FloatArray) -> bool:
@@ -112,7 +123,7 @@ def move_carrier(basis: Basis, reference_ppm: float) -> Basis:
 
 
 def strongest_line_hz(basis: Basis, name: str, linewidth_hz: float = 2.0) -> float:
-    """Return the offset of the highest line of a member in Hz, by parabola through a zero-filled, damped magnitude spectrum."""
+    """Return the offset of the highest line of a member in Hz (parabola through a zero-filled magnitude spectrum)."""
     size = 8 * basis.n_points
     magnitude = np.abs(np.fft.fft(basis.fid(name) * np.exp(-np.pi * linewidth_hz * basis.time), size))
     top = int(np.argmax(magnitude))
@@ -205,7 +216,8 @@ def _fit_line(fid: ComplexArray, time: FloatArray, start_hz: float, window_hz: f
 
 def rescale(basis: Basis) -> Basis:
     """Return the set in the basis unit: the 3.027 ppm line of Cr is 3 protons (or the best uncoupled line there is)."""
-    reference = next((name for name in _SCALE_ORDER if name in basis), None)
+    present = _with_singlet(basis)
+    reference = next((name for name in _SCALE_ORDER if name in present), None)
     if reference is None:
         return basis.noted("no uncoupled line to fix the scale with: amplitudes are in the file's own unit")
     ppm, protons = SINGLETS[reference]

@@ -1,7 +1,8 @@
 """Radio-frequency pulses: generated shapes, waveform files, and the rotation of one spin.
 
-A :class:`Waveform` is a shape; :class:`ShapedPulse` gives it a duration, a strength and a role. Positions along a slice gradient
-are offsets in Hz, so that no gradient strength or voxel size is needed: a slice is as wide as its pulse's bandwidth.
+A :class:`Waveform` is a shape; :class:`ShapedPulse` gives it a duration, a strength and a role. Positions along a
+slice gradient are offsets in Hz, so that no gradient strength or voxel size is needed: a slice is as wide as its
+pulse's bandwidth.
 """
 
 from __future__ import annotations
@@ -48,14 +49,16 @@ class Waveform:
         object.__setattr__(self, "gradient", np.array(self.gradient, dtype=np.float64))
 
 
-def _waveform(name: str, b1: ComplexArray | FloatArray, adiabatic: bool = False, gradient: FloatArray | None = None) -> Waveform:
+def _waveform(
+    name: str, b1: ComplexArray | FloatArray, adiabatic: bool = False, gradient: FloatArray | None = None
+) -> Waveform:
     flat = np.ones(len(b1)) if gradient is None else gradient
     return Waveform(name, np.asarray(b1, dtype=np.complex128), flat, adiabatic)
 
 
 def _symmetric_axis(n: int) -> FloatArray:
     """Return the midpoints of ``n`` steps over [-1, 1]."""
-    return (np.arange(n) + 0.5) * (2.0 / n) - 1.0
+    return np.asarray((np.arange(n) + 0.5) * (2.0 / n) - 1.0, dtype=np.float64)
 
 
 def hamming_sinc(time_bandwidth: float = 6.0, n: int = 256) -> Waveform:
@@ -99,14 +102,15 @@ def hyperbolic_secant(time_bandwidth: float = 25.0, truncation: float = 0.01, n:
 
     Notes
     -----
-    :math:`B_1 = \mathrm{sech}(\beta x)^{1 + i\mu}` on x in [-1, 1] (Silver 1985, doi:10.1016/0022-2364(84)90181-1): the frequency
-    sweeps over :math:`\pm\mu\beta/\pi T`.
+    :math:`B_1 = \mathrm{sech}(\beta x)^{1 + i\mu}` on x in [-1, 1] (Silver 1984,
+    doi:10.1016/0022-2364(84)90181-1): the frequency sweeps over :math:`\pm\mu\beta/\pi T`.
     """
     x = _symmetric_axis(n)
     beta = np.arccosh(1 / truncation)
     mu = np.pi * time_bandwidth / (2 * beta)
     sech = 1 / np.cosh(beta * x)
-    return _waveform(f"hyperbolic secant, R = {time_bandwidth:g}", sech * np.exp(1j * mu * np.log(sech)), adiabatic=True)
+    b1 = sech * np.exp(1j * mu * np.log(sech))
+    return _waveform(f"hyperbolic secant, R = {time_bandwidth:g}", b1, adiabatic=True)
 
 
 def foci(time_bandwidth: float = 25.0, factor: float = 5.0, truncation: float = 0.01, n: int = 512) -> Waveform:
@@ -114,8 +118,9 @@ def foci(time_bandwidth: float = 25.0, factor: float = 5.0, truncation: float = 
 
     Notes
     -----
-    Ordidge 1996, doi:10.1002/mrm.1910360404: the shape function is cosh(beta x) until it reaches ``factor``, and ``factor`` beyond,
-    so that amplitude is constant in the middle of the sweep; the slice is ``factor`` times more selective.
+    Ordidge 1996, doi:10.1002/mrm.1910360404: the shape function is cosh(beta x) until it reaches ``factor``, and
+    ``factor`` beyond, so that amplitude is constant in the middle of the sweep; the slice is ``factor`` times more
+    selective.
     """
     base = hyperbolic_secant(time_bandwidth, truncation, n)
     x = _symmetric_axis(n)
@@ -143,16 +148,17 @@ def slr(flip: float, time_bandwidth: float = 6.0, ripple: float = 0.01, n: int =
 
     Notes
     -----
-    The B polynomial is a Kaiser-windowed low-pass filter scaled to sin(flip/2) on resonance, A its minimum-phase partner
-    (:math:`|A|^2 + |B|^2 = 1` on the unit circle), and the hard pulses come from the backward recursion (Pauly 1991,
-    doi:10.1109/42.75611).
+    The B polynomial is a Kaiser-windowed low-pass filter scaled to sin(flip/2) on resonance, A its minimum-phase
+    partner (:math:`|A|^2 + |B|^2 = 1` on the unit circle), and the hard pulses come from the backward
+    recursion (Pauly 1991, doi:10.1109/42.75611).
     """
     attenuation = -20 * np.log10(ripple)
     beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
     x = _symmetric_axis(n)
     filter_ = np.sinc(time_bandwidth * x / 2) * np.kaiser(n, beta)
     b = filter_ / filter_.sum() * np.sin(np.deg2rad(flip) / 2)
-    return _waveform(f"SLR {flip:g}, {time_bandwidth:g}", _inverse_slr(_minimum_phase_partner(b), b.astype(np.complex128)))
+    pulses = _inverse_slr(_minimum_phase_partner(b), b.astype(np.complex128))
+    return _waveform(f"SLR {flip:g}, {time_bandwidth:g}", pulses)
 
 
 def _minimum_phase_partner(b: FloatArray) -> ComplexArray:
@@ -184,8 +190,8 @@ def read_waveform(path: str | Path) -> Waveform:
     Parameters
     ----------
     path
-        Siemens ``.pta``, Bruker shape (``##`` headers, amplitude in percent, phase in degrees), or plain columns: amplitude, and
-        phase in degrees where there is a second column.
+        Siemens ``.pta``, Bruker shape (``##`` headers, amplitude in percent, phase in degrees), or plain columns:
+        amplitude, and phase in degrees where there is a second column.
 
     Raises
     ------
@@ -196,7 +202,8 @@ def read_waveform(path: str | Path) -> Waveform:
     try:
         text = path.read_text(encoding="latin-1")
     except OSError as error:
-        raise BasisError(f"the pulse cannot be read ({error})", remedy="check the path of the waveform", path=path) from error
+        problem = f"the pulse cannot be read ({error})"
+        raise BasisError(problem, remedy="check the path of the waveform", path=path) from error
     rows = [_row(line) for line in text.splitlines()]
     table = [row for row in rows if row]
     degrees = path.suffix.lower() != ".pta"
@@ -240,7 +247,8 @@ class ShapedPulse:
     carrier_hz
         Transmitter frequency relative to the set's carrier; its phase is the stated one in the middle of the pulse.
     b1_hz
-        Peak amplitude in Hz; ``None``: from the flip angle, or, for adiabatic pulses, well above the adiabatic threshold.
+        Peak amplitude in Hz; ``None``: from the flip angle, or, for adiabatic pulses, well above the adiabatic
+        threshold.
     """
 
     waveform: Waveform
@@ -289,7 +297,8 @@ class ShapedPulse:
 
         Notes
         -----
-        The transverse magnetisation ends with the phase 2 pi nu t_iso at offset nu: its slope around resonance is the isodelay.
+        The transverse magnetisation ends with the phase 2 pi nu t_iso at offset nu: its slope around resonance is
+        the isodelay.
         """
         offsets = np.linspace(-0.05, 0.05, 11) * self.bandwidth_hz
         alpha, beta = cayley_klein(replace(self, carrier_hz=0.0), offsets)
@@ -313,7 +322,6 @@ class ShapedPulse:
         return float(np.ptp(rates)) if self.waveform.adiabatic else 0.0
 
 
-
 def cayley_klein(
     pulse: ShapedPulse, offsets_hz: FloatArray, part: slice | None = None, fixed_hz: FloatArray | float = 0.0
 ) -> tuple[ComplexArray, ComplexArray]:
@@ -333,7 +341,8 @@ def cayley_klein(
     Returns
     -------
     tuple of ComplexArray
-        :math:`\alpha, \beta` of the SU(2) matrix :math:`[[\alpha, -\beta^*], [\beta, \alpha^*]]` in the order (up, down).
+        :math:`\alpha, \beta` of the SU(2) matrix :math:`[[\alpha, -\beta^*], [\beta, \alpha^*]]` in the order (up,
+        down).
 
     Notes
     -----

@@ -1,8 +1,9 @@
 """Putting a basis set on another time grid without touching its step at t = 0.
 
-A basis FID starts with its full amplitude at t = 0. Cropping or decimating it in the frequency domain wraps that step round to the
-end of the FID and ruins a fit, so the new points are found in the time domain: the FID is continued to a few negative times by
-backward linear prediction, which makes it smooth across t = 0, and interpolated there with a Kaiser-windowed sinc.
+A basis FID starts with its full amplitude at t = 0. Cropping or decimating it in the frequency domain wraps that step
+round to the end of the FID and ruins a fit, so the new points are found in the time domain: the FID is continued to a
+few negative times by backward linear prediction, which makes it smooth across t = 0, and interpolated there with a
+Kaiser-windowed sinc.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def resample(
             remedy="simulate or import a basis set for the field of the scan",
             path=basis.source or None,
         )
-    times = np.arange(n_points) * (dwell * stretch / basis.dwell)
+    times = np.arange(n_points, dtype=np.float64) * (dwell * stretch / basis.dwell)
     fids = evaluate(basis.fids, times)
     shift_hz = (basis.reference_ppm - reference) * field
     fids = fids * np.exp(2j * np.pi * shift_hz * dwell * np.arange(n_points))
@@ -94,8 +95,8 @@ def predict_backwards(fids: ComplexArray, count: int) -> ComplexArray:
 
     Notes
     -----
-    A sum of damped lines obeys y(k) = sum_j c_j y(k + j). The coefficients come from a regularised least-squares fit over the first
-    points, common to no two FIDs. The result only has to be smooth: it enters the interpolation near t = 0.
+    A sum of damped lines obeys y(k) = sum_j c_j y(k + j). The coefficients come from a regularised least-squares
+    fit over the first points of each FID. The result only has to be smooth: it enters the interpolation near t = 0.
     """
     return np.stack([_predict_one(fid, count) for fid in fids])
 

@@ -1,8 +1,8 @@
 """Pulse sequences as lists of events: pulses, delays and coherence filters.
 
-Every sequence ends where its last echo (or, without echo, its excitation) is centred: acquisition starts there. Coherence
-order is m of the row minus m of the column of the density operator; detection of F+ sees order -1. A sequence is laid out
-once; a kit fills it with ideal or with shaped pulses.
+Every sequence ends where its last echo (or, without echo, its excitation) is centred: acquisition starts there.
+Coherence order is m of the row minus m of the column of the density operator; detection of F+ sees order -1. A
+sequence is laid out once; a kit fills it with ideal or with shaped pulses.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ def default_kit() -> ShapedKit:
 
     Notes
     -----
-    90: Hamming sinc, 2.6 ms. 180: SLR, 5.2 ms, about 1.2 kHz, the order of product PRESS. Adiabatic: hyperbolic secant, 4 ms, about
-    6 kHz (sLASER, inversion of SPECIAL). Editing: Gauss, 14 ms.
+    90: Hamming sinc, 2.6 ms. 180: SLR, 5.2 ms, about 1.2 kHz, the order of product PRESS. Adiabatic: hyperbolic
+    secant, 4 ms, about 6 kHz (sLASER, inversion of SPECIAL). Editing: Gauss, 14 ms.
     """
     return ShapedKit(hamming_sinc(8.75), slr(180.0, 6.0), hyperbolic_secant(25.0), gauss())
 
@@ -229,10 +229,11 @@ def events(sequence: str, timing: Timing, kit: Kit, half: EditHalf = "on") -> Ev
     Notes
     -----
     Times of the pulse centres after the excitation: PRESS te1/2, te1 + te2/2 (Bottomley 1987,
-    doi:10.1111/j.1749-6632.1987.tb32915.x). STEAM te/2, te/2 + tm (Frahm 1989, doi:10.1002/mrm.1910090110), which leaves half of the
-    magnetisation. sLASER te1/4, 3 te1/4, te1 + te2/4, te1 + 3 te2/4 (Scheenen 2008, doi:10.1002/mrm.21302). SPECIAL te/2 (Mlynarik
-    2006, doi:10.1002/mrm.21043). MEGA-PRESS: PRESS with editing pulses half-way between the refocusing pulses and TE/2 later (Mescher
-    1998, doi:10.1002/(SICI)1099-1492(199810)11:6<266::AID-NBM530>3.0.CO;2-J).
+    doi:10.1111/j.1749-6632.1987.tb32915.x). STEAM te/2, te/2 + tm (Frahm 1989, doi:10.1002/mrm.1910090110), which
+    leaves half of the magnetisation. sLASER te1/4, 3 te1/4, te1 + te2/4, te1 + 3 te2/4 (Scheenen 2008,
+    doi:10.1002/mrm.21302). SPECIAL te/2 (Mlynarik 2006, doi:10.1002/mrm.21043). MEGA-PRESS: PRESS with editing
+    pulses half-way between the refocusing pulses and TE/2 later (Mescher 1998,
+    doi:10.1002/(SICI)1099-1492(199810)11:6<266::AID-NBM530>3.0.CO;2-J).
     """
     if sequence == "pulse-acquire":
         return _train(kit.excite("x"), -1, (), 0.0)

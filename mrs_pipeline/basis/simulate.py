@@ -84,8 +84,8 @@ def simulate_basis(
     Returns
     -------
     Basis
-        FIDs in the basis unit: divided by the response of the 3.027 ppm line of Cr, so that a sequence that keeps only part of the
-        magnetisation (STEAM, shaped pulses) is scaled like an imported set.
+        FIDs in the basis unit: divided by the response of the 3.027 ppm line of Cr, so that a sequence that keeps
+        only part of the magnetisation (STEAM, shaped pulses) is scaled like an imported set.
 
     Raises
     ------

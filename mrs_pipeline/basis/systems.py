@@ -54,8 +54,8 @@ class SpinGroup:
 
         Notes
         -----
-        A weakly coupled nucleus that meets no pulse keeps its quantum number m, so the protons see a constant offset J m: the
-        group is an average over the states, which is exact and needs no larger spin space.
+        A weakly coupled nucleus that meets no pulse keeps its quantum number m, so the protons see a constant offset
+        J m: the group is an average over the states, which is exact and needs no larger spin space.
         """
         states = [[m * couplings for m in SPIN_STATES[nucleus]] for nucleus, couplings in self.heteronuclei]
         zero = np.zeros(len(self.shifts))

@@ -33,7 +33,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_simulate(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    simulate = actions.add_parser("simulate", help="simulate a basis set", description="Times are in milliseconds (2-500).")
+    simulate = actions.add_parser(
+        "simulate", help="simulate a basis set", description="Times are in milliseconds (2-500)."
+    )
     add = simulate.add_argument
     add("--sequence", choices=_SEQUENCES, default="press")
     add("--te1", type=float, metavar="MS", help="first echo period in ms (STEAM, SPECIAL: the echo time)")
@@ -46,23 +48,41 @@ def _add_simulate(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add("--metabolites", nargs="+", metavar="NAME", help="metabolites instead of the default set")
     add("--include", nargs="+", default=[], metavar="NAME", help="metabolites added to the set")
     add("--exclude", nargs="+", default=[], metavar="NAME", help="metabolites left out of the set")
-    add("--macromolecules", metavar="PRESET", help="add a macromolecule set: lcmodel, osprey, fsl, birch-3t or a TOML file")
+    add(
+        "--macromolecules",
+        metavar="PRESET",
+        help="add a macromolecule set: lcmodel, osprey, fsl, birch-3t or a TOML file",
+    )
     add("--pulses", choices=("ideal", "shaped"), default="ideal")
-    add("--excitation", metavar="SHAPE", help="90 of shaped pulses: a shape (hamming-sinc, sinc-gauss, slr-90) or a waveform file")
+    add(
+        "--excitation",
+        metavar="SHAPE",
+        help="90 of shaped pulses: a shape (hamming-sinc, sinc-gauss, slr-90) or a waveform file",
+    )
     add("--refocusing", metavar="SHAPE", help="180 of shaped pulses: slr-180, hamming-sinc, ... or a waveform file")
     add("--adiabatic", metavar="SHAPE", help="adiabatic 180 of shaped pulses: hs, foci or a waveform file")
     add("--excitation-ms", type=float, metavar="MS", help="duration of the 90 in ms")
     add("--refocusing-ms", type=float, metavar="MS", help="duration of the 180 in ms")
     add("--adiabatic-ms", type=float, metavar="MS", help="duration of the adiabatic 180 in ms")
     add("--edit", choices=("on", "off", "difference", "sum"), default="difference", help="spectrum of MEGA-PRESS")
-    add("--nprocs", type=int, default=0, metavar="N", help="metabolites simulated at once (default: CPUs for shaped pulses)")
+    add(
+        "--nprocs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="metabolites simulated at once (default: CPUs for shaped pulses)",
+    )
     add("--cache", type=Path, metavar="DIR", help="keep simulated lines here and use them again")
     add("--output", type=Path, required=True, help=_OUTPUT_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one action and return the exit code."""
-    actions: dict[str, Callable[[argparse.Namespace], int]] = {"simulate": _simulate, "convert": _convert, "show": _show}
+    actions: dict[str, Callable[[argparse.Namespace], int]] = {
+        "simulate": _simulate,
+        "convert": _convert,
+        "show": _show,
+    }
     return actions[args.action](args)
 
 
@@ -128,17 +148,24 @@ def _seconds(milliseconds: float | None, flag: str) -> float | None:
 
 def _kit(args: argparse.Namespace) -> ShapedKit:
     from dataclasses import replace
+    from typing import Any
 
     from mrs_pipeline.basis import default_kit, waveform
 
-    kit = default_kit()
+    changed: dict[str, Any] = {}
     for place in ("excitation", "refocusing", "adiabatic"):
         shape, duration = getattr(args, place), getattr(args, f"{place}_ms")
         if shape is not None:
-            kit = replace(kit, **{place: waveform(shape)})
+            changed[place] = waveform(shape)
         if duration is not None:
-            kit = replace(kit, **{f"{place}_s": duration * 1e-3})
-    return kit
+            changed[f"{place}_s"] = _pulse_seconds(duration, f"--{place}-ms")
+    return replace(default_kit(), **changed)
+
+
+def _pulse_seconds(milliseconds: float, flag: str) -> float:
+    if not 0.05 <= milliseconds <= 100.0:
+        raise StudyError(f"{flag} {milliseconds:g} is outside 0.05-100 ms", remedy=f"give {flag} in milliseconds")
+    return milliseconds * 1e-3
 
 
 def _progress(total: int) -> Callable[[str], None]:
@@ -180,9 +207,11 @@ def _show(args: argparse.Namespace) -> int:
 
 def _print_summary(basis: Basis) -> None:
     times = (("te1", basis.te1), ("te2", basis.te2), ("tm", basis.tm))
-    stated = ", ".join(f"{key} {value * 1e3:g} ms" for key, value in times if value is not None) or "echo time not stated"
-    print(f"{basis.sequence}, {stated}, {basis.pulses} pulses")
-    print(f"{basis.field_mhz:.4f} MHz, {1 / basis.dwell:.2f} Hz, {basis.n_points} points, carrier {basis.reference_ppm} ppm")
+    stated = (
+        ", ".join(f"{key} {value * 1e3:g} ms" for key, value in times if value is not None) or "echo time not stated"
+    )
+    print(f"{basis.sequence}, {stated}, {basis.pulses} pulses, carrier {basis.reference_ppm:g} ppm")
+    print(f"{basis.field_mhz:.4f} MHz, {1 / basis.dwell:.2f} Hz, {basis.n_points} points")
     print(f"{len(basis)} members: {', '.join(basis.names)}")
 
 
