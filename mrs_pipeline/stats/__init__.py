@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.stats.correlation import CORRELATIONS, bootstrap_partial, correlation_table, partial_correlation
     from mrs_pipeline.stats.descriptives import baseline_table, describe, precision
     from mrs_pipeline.stats.effect_size import hedges_g, pooled_sd, small_sample_correction
-    from mrs_pipeline.stats.effects import Effects, effects, primary_visit
-    from mrs_pipeline.stats.flow import cell_counts, flow
+    from mrs_pipeline.stats.effect_table import Effects, effects, primary_visit
     from mrs_pipeline.stats.freeze import (
         build_freeze,
         changes,
@@ -75,8 +74,8 @@ if TYPE_CHECKING:
     from mrs_pipeline.stats.multiplicity import adjust
     from mrs_pipeline.stats.outcomes import all_outcomes, improvement, outcome_values
     from mrs_pipeline.stats.panel import Trial, off_window, pivot_values, region_labels, select_values, visit_day
-    from mrs_pipeline.stats.power import detectable_difference, power
-    from mrs_pipeline.stats.reliability import Reliability, reliability, reliability_table, reliable_change
+    from mrs_pipeline.stats.participant_flow import cell_counts, flow
+    from mrs_pipeline.stats.repeatability import Reliability, reliability, reliability_table, reliable_change
     from mrs_pipeline.stats.responders import (
         RESPONDERS,
         Proportions,
@@ -86,6 +85,7 @@ if TYPE_CHECKING:
         risk_ratio,
         wilson,
     )
+    from mrs_pipeline.stats.sample_size import detectable_difference, power
 
 _HOME = {
     "columns": (
@@ -104,10 +104,10 @@ _HOME = {
     "outcomes": (
         "all_outcomes", "improvement", "outcome_values",
     ),
-    "power": (
+    "sample_size": (
         "detectable_difference", "power",
     ),
-    "reliability": (
+    "repeatability": (
         "Reliability", "reliability", "reliability_table", "reliable_change",
     ),
     "responders": (
@@ -116,10 +116,10 @@ _HOME = {
     "effect_size": (
         "hedges_g", "pooled_sd", "small_sample_correction",
     ),
-    "effects": (
+    "effect_table": (
         "Effects", "effects", "primary_visit",
     ),
-    "flow": (
+    "participant_flow": (
         "cell_counts", "flow",
     ),
     "freeze": (

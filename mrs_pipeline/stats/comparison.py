@@ -11,7 +11,7 @@ import pandas as pd
 from mrs_pipeline.config import Study
 from mrs_pipeline.stats.columns import EFFECTS, FLOW, data_dictionary
 from mrs_pipeline.stats.correlation import CORRELATIONS, correlation_table
-from mrs_pipeline.stats.effects import NOTE_COLUMNS, effects
+from mrs_pipeline.stats.effect_table import NOTE_COLUMNS, effects
 from mrs_pipeline.stats.io import Allocation, write_tsv
 from mrs_pipeline.stats.level import Blinded, flow_by_arm, unblind
 from mrs_pipeline.stats.outcomes import all_outcomes

@@ -10,8 +10,8 @@ import pandas as pd
 from mrs_pipeline.config import AnalysisSection
 from mrs_pipeline.stats.io import records
 from mrs_pipeline.stats.panel import Trial, pivot_values, select_values
-from mrs_pipeline.stats.power import detectable_difference
-from mrs_pipeline.stats.reliability import reliability_table
+from mrs_pipeline.stats.repeatability import reliability_table
+from mrs_pipeline.stats.sample_size import detectable_difference
 
 DESCRIPTIVE_COLUMNS = ("voi", "metabolite", "session", "n", "mean", "sd", "cv", "minimum", "maximum")
 

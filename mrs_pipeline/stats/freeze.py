@@ -12,8 +12,8 @@ import pandas as pd
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import AnalysisError, StudyError
 from mrs_pipeline.stats.columns import SCAN_KEYS
-from mrs_pipeline.stats.flow import cell_counts
 from mrs_pipeline.stats.io import records
+from mrs_pipeline.stats.participant_flow import cell_counts
 
 FROZEN_SECTIONS = ("study", "fit", "quantify", "qc", "analysis")
 """Settings that may not change between freeze and comparison."""

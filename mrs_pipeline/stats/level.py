@@ -12,7 +12,6 @@ import pandas as pd
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.stats.columns import QC_COLUMNS, SCAN_KEYS
-from mrs_pipeline.stats.flow import flow
 from mrs_pipeline.stats.freeze import build_freeze, canonical_hash
 from mrs_pipeline.stats.inclusion import decide
 from mrs_pipeline.stats.io import (
@@ -27,6 +26,7 @@ from mrs_pipeline.stats.io import (
     sha256,
 )
 from mrs_pipeline.stats.panel import Trial, off_window, region_labels
+from mrs_pipeline.stats.participant_flow import flow
 
 RATINGS_FILE = Path("group") / "ratings.tsv"
 
