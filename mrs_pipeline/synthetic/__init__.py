@@ -20,6 +20,7 @@ from mrs_pipeline.synthetic.settings import (
     Transients,
     TrialSettings,
     no_artefacts,
+    strong_head,
 )
 from mrs_pipeline.synthetic.signal import TissueMix
 from mrs_pipeline.synthetic.spectra import SpectrumTruth, SyntheticScan, simulate_spectrum
@@ -63,6 +64,7 @@ __all__ = [
     "no_artefacts",
     "simulate_spectrum",
     "simulate_transients",
+    "strong_head",
     "typical_concentrations",
     "write_trial",
 ]

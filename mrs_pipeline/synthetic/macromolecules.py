@@ -82,6 +82,14 @@ def measured_pattern(path: str, acq: Acquisition) -> ComplexArray:
 
 
 def proton_area(spectrum: Spectrum) -> float:
-    """Return the signal at t = 0 of what lies at 0.7-1.1 ppm: the mean over points of the real spectrum there."""
+    """Return the signal at t = 0 of what lies at 0.7-1.1 ppm.
+
+    Notes
+    -----
+    The real spectrum of a causal FID holds half its area in the absorption lines and, unless the first point is halved,
+    the other half as a constant.
+    """
     window = (spectrum.ppm > _WINDOW_PPM[0]) & (spectrum.ppm < _WINDOW_PPM[1])
-    return float(spectrum.spectrum().real[window].sum() / spectrum.n_points)
+    halved = spectrum.fid.copy()
+    halved[0] *= 0.5
+    return float(2 * spectrum.with_fid(halved).spectrum().real[window].sum() / spectrum.n_points)

@@ -24,7 +24,7 @@ _PHYSICS = (
 
 
 def write_truth(truth: TrialTruth) -> None:
-    """Write scans.tsv, concentrations.tsv, effects.tsv, constants.json, settings.json and files.tsv."""
+    """Write scans.tsv, concentrations.tsv, transients.tsv, effects.tsv, constants.json, settings.json and files.tsv."""
     folder = truth.folder / "truth"
     scan_columns = (
         "participant_id",
@@ -54,6 +54,9 @@ def write_truth(truth: TrialTruth) -> None:
     write_tsv(
         folder / "concentrations.tsv", columns, [row for scan in truth.scans for row in _metabolite_rows(truth, scan)]
     )
+    if any(scan.transients is not None for scan in truth.scans):
+        columns = ("participant_id", "session", "voi", "transient", "drift_hz", "drift_deg", "amplitude", "spoiled")
+        write_tsv(folder / "transients.tsv", columns, [row for scan in truth.scans for row in _transient_rows(scan)])
     effects = effect_rows(truth)
     write_tsv(folder / "effects.tsv", tuple(effects[0]) if effects else _EFFECT_COLUMNS, effects)
     write_json(folder / "constants.json", {"constants": truth.settings.spectrum.constants, "sources": SOURCES})
@@ -102,6 +105,24 @@ def _metabolite_rows(truth: TrialTruth, scan: ScanTruth) -> list[Row]:
             "effect_factor": number(factor) if name not in COMBINED else "n/a",
         })  # fmt: skip
     return rows
+
+
+def _transient_rows(scan: ScanTruth) -> list[Row]:
+    """Return one row per metabolite transient."""
+    truth = scan.transients
+    if truth is None:
+        return []
+    return [
+        {
+            **_key(scan.plan),
+            "transient": str(k),
+            "drift_hz": number(float(truth.drift_hz[k])),
+            "drift_deg": number(float(truth.drift_deg[k])),
+            "amplitude": number(float(truth.amplitude[k])),
+            "spoiled": kind or "n/a",
+        }
+        for k, kind in enumerate(truth.spoiled)
+    ]
 
 
 _EFFECT_COLUMNS = (
