@@ -143,9 +143,10 @@ def convert(request: ConvertRequest, progress: Callable[[str], None]) -> Convert
     StudyError
         Nothing can be converted as asked; see :func:`mrs_pipeline.workflows.convert_plan.make_plan`.
     """
-    plan = make_plan(request.scanner_dir, request.study, request.conjugate)
-    if request.participants is not None:  # a table that cannot be used stops the run before it starts
-        participants_table([], None, read_table(request.participants), request.participants)
+    plan = make_plan(request.scanner_dir, request.study, request.conjugate, request.bids_dir)
+    for table in (request.participants, request.bids_dir / "participants.tsv"):
+        if table is not None and table.is_file():  # one that cannot be used stops the run before it starts
+            participants_table([], None, read_table(table), table)
     with tempfile.TemporaryDirectory(prefix="mrs-convert-") as work:
         staged, problems = _convert_all(plan, Path(work), request.nprocs, progress)
         lines, done = publish(request.bids_dir, plan.jobs, staged, problems, overwrite=request.overwrite)

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mrs_pipeline.bids import Labels, Rule, Target, Unplaced, build_name, clashes, pattern_of, place
+from mrs_pipeline.bids import (
+    Labels,
+    Rule,
+    Target,
+    Unplaced,
+    build_name,
+    clashes,
+    merged_participants,
+    pattern_of,
+    place,
+)
 from mrs_pipeline.config import ConvertScan, Study
 from mrs_pipeline.errors import InputError, MrsError, StudyError
 from mrs_pipeline.interfaces.convert_jobs import ConvertJob
@@ -52,7 +62,9 @@ class Plan:
     lines: tuple[Line, ...]
 
 
-def make_plan(scanner_dir: Path, study: Study, conjugate: Sequence[str] | None = None) -> Plan:
+def make_plan(
+    scanner_dir: Path, study: Study, conjugate: Sequence[str] | None = None, bids_dir: Path | None = None
+) -> Plan:
     """Return the conversions of a folder of scanner files.
 
     Parameters
@@ -63,13 +75,15 @@ def make_plan(scanner_dir: Path, study: Study, conjugate: Sequence[str] | None =
         Settings; without rules, :data:`DEFAULT_RULES`.
     conjugate
         Globs of files to conjugate besides those whose rule says so; an empty sequence means all.
+    bids_dir
+        The dataset, left out of the search where it lies inside the folder of scanner files.
 
     Raises
     ------
     StudyError
         The folder is missing or empty, a rule is wrong, or no file matches any rule.
     """
-    files = scanner_files(scanner_dir)
+    files = scanner_files(scanner_dir, bids_dir)
     rules = study.convert.scans or DEFAULT_RULES
     _check_rules(rules)
     placed = [place(source, [_names(rule) for rule in rules], _labels(study)) for source in files]
@@ -77,22 +91,44 @@ def make_plan(scanner_dir: Path, study: Study, conjugate: Sequence[str] | None =
     unplaced = [item for item in placed if isinstance(item, Unplaced)]
     if not targets and not any(item.failed for item in unplaced):
         raise _nothing_matches(scanner_dir, files, default=not study.convert.scans)
-    jobs, lines = _jobs(scanner_dir, targets, rules, conjugate)
+    jobs, lines = _jobs(scanner_dir, _distinct(targets, unplaced), rules, conjugate)
     lines += [_unplaced_line(scanner_dir, item) for item in unplaced]
     return Plan(tuple(jobs), tuple(lines))
 
 
-def scanner_files(scanner_dir: Path) -> list[PurePosixPath]:
-    """Return every file below a folder, hidden ones aside, sorted, relative to it."""
+def scanner_files(scanner_dir: Path, bids_dir: Path | None = None) -> list[PurePosixPath]:
+    """Return every file below a folder, hidden ones and the dataset aside, sorted, relative to it."""
     if not scanner_dir.is_dir():
         raise StudyError(
             "there is no such folder of scanner files", remedy="check the first argument", path=scanner_dir
         )
-    found = [path.relative_to(scanner_dir) for path in scanner_dir.rglob("*") if path.is_file()]
-    files = sorted(PurePosixPath(path.as_posix()) for path in found if not any(part[0] == "." for part in path.parts))
+    if bids_dir is not None and bids_dir.resolve() == scanner_dir.resolve():
+        raise StudyError(
+            "the dataset would be written into the folder of scanner files",
+            remedy="give another folder, for example one beside it",
+            path=bids_dir,
+        )
+    dataset = None if bids_dir is None else bids_dir.resolve()
+    found = [path for path in scanner_dir.rglob("*") if path.is_file()]
+    if dataset is not None and scanner_dir.resolve() in dataset.parents:
+        found = [path for path in found if dataset not in path.resolve().parents]
+    relative = [path.relative_to(scanner_dir) for path in found]
+    files = sorted(PurePosixPath(path.as_posix()) for path in relative if not any(p[0] == "." for p in path.parts))
     if not files:
         raise StudyError("the folder of scanner files is empty", remedy="check the first argument", path=scanner_dir)
     return files
+
+
+def _distinct(targets: Sequence[Target], unplaced: list[Unplaced]) -> list[Target]:
+    """Return the targets whose participant is one person; the others are added to ``unplaced`` as failures."""
+    merged = merged_participants(targets)
+    for target in targets:
+        names = merged.get(target.entities.sub or "")
+        if names:
+            reason = f"participants {' and '.join(names)} would both become sub-{target.entities.sub}"
+            remedy = "capture labels that differ in letters or digits, or set participant = in separate rules"
+            unplaced.append(Unplaced(target.source, True, reason, remedy))
+    return [target for target in targets if target.entities.sub not in merged]
 
 
 def _names(rule: ConvertScan) -> Rule:

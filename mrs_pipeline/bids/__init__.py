@@ -13,7 +13,7 @@ from mrs_pipeline.bids.derivatives import DERIVATIVES, GROUP_FILES, derivative_p
 from mrs_pipeline.bids.index import Scan, Skipped, Survey, index, survey
 from mrs_pipeline.bids.links import Candidate, Link, bids_uri, link_anatomical, link_reference, resolve_uri
 from mrs_pipeline.bids.names import ENTITY_ORDER, Entities, build_name, clean_label, parse_name
-from mrs_pipeline.bids.plan import Labels, Rule, Target, Unplaced, clashes, pattern_of, place
+from mrs_pipeline.bids.plan import Labels, Rule, Target, Unplaced, clashes, merged_participants, pattern_of, place
 from mrs_pipeline.bids.sidecars import read_json, read_sidecar
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "json_text",
     "link_anatomical",
     "link_reference",
+    "merged_participants",
     "parse_name",
     "participants_table",
     "pattern_of",

@@ -42,12 +42,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class Target:
-    """What one scanner file becomes: the number of its rule (from 0), role and BIDS entities."""
+    """What one scanner file becomes: the number of its rule (from 0), role, BIDS entities, and who it said it was."""
 
     source: PurePosixPath
     rule: int
     role: str
     entities: Entities
+    participant: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,18 +158,18 @@ def _target(
         suffix=rule.role,
         extension=".nii.gz",
     )
-    return Target(source, number, rule.role, entities)
+    return Target(source, number, rule.role, entities, values["participant"] or "")
 
 
 def _visit(name: str | None, labels: Labels) -> tuple[str | None, str | None]:
     """Return the session label of a visit, or the problem with it."""
     if not name:
         return None, None
-    mapped = (labels.visit_names or {}).get(name)
-    label = mapped or _spelled(name.removeprefix("ses-"), labels.visits) or clean_label(name.removeprefix("ses-"))
-    if labels.visits and label not in labels.visits:
+    plain = (labels.visit_names or {}).get(name, name.removeprefix("ses-"))
+    label = _spelled(plain, labels.visits)
+    if label is None and labels.visits:
         return None, f"the visit '{name}' is not one of [study] visits ({', '.join(labels.visits)})"
-    return label, None
+    return clean_label(label or plain) or None, None
 
 
 def _region(name: str | None, labels: Labels) -> tuple[str | None, str | None]:
@@ -197,3 +198,14 @@ def clashes(targets: Sequence[Target]) -> dict[str, list[Target]]:
     for target in targets:
         by_name.setdefault(build_name(target.entities), []).append(target)
     return {name: same for name, same in by_name.items() if len(same) > 1}
+
+
+def merged_participants(targets: Sequence[Target]) -> dict[str, list[str]]:
+    """Return the BIDS labels that different participants would share, with their names in the files.
+
+    BIDS labels hold letters and digits only, so that ``A-1`` and ``A1`` would become one.
+    """
+    names: dict[str, set[str]] = {}
+    for target in targets:
+        names.setdefault(target.entities.sub or "", set()).add(target.participant.removeprefix("sub-"))
+    return {label: sorted(found) for label, found in names.items() if len(found) > 1}

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mrs_pipeline.workflows.convert_plan import Line
 
+MOST_LEFT = 20
+"""Most files printed that no rule matches; an export of a whole study holds thousands."""
+
 EXAMPLES = """\
 examples:
   mrs-pipeline convert scanner/ bids/ --study study.toml --nprocs 4
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     study = load_study(args.study)
     conjugate = None if args.conjugate is None else tuple(args.conjugate)
     if args.dry_run:
-        plan = make_plan(args.scanner_dir, study, conjugate)
+        plan = make_plan(args.scanner_dir, study, conjugate, args.bids_dir)
         _print_lines([*plan.lines, *(_planned(job.shown[0], job.role, job.name) for job in plan.jobs)])
         return 1 if any(line.status == "failed" for line in plan.lines) else 0
     request = ConvertRequest(
@@ -110,9 +113,11 @@ def _print_lines(lines: Sequence[Line]) -> None:
         if line.output and line.status != "failed":
             note = f"   ({line.reason})" if line.reason else ""
             print(f"{line.status:<9} {line.source} -> {line.output}{note}")
-    for line in lines:
-        if line.status == "left":
-            print(f"left      {line.source}: {line.reason}")
+    left = [line for line in lines if line.status == "left"]
+    for line in left[:MOST_LEFT]:
+        print(f"left      {line.source}: {line.reason}")
+    if len(left) > MOST_LEFT:
+        print(f"left      ... and {len(left) - MOST_LEFT} more, all in the table")
     for line in lines:
         if line.status == "failed":
             print(f"failed    {line.source}: {line.reason}. To fix it: {line.remedy}.")

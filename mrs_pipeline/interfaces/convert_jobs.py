@@ -29,8 +29,21 @@ from mrs_pipeline.nifti_mrs import (
     write,
 )
 
-EXTRA_OUTPUTS = {"_ref": "", "_ref_ecc": "ecc", "_ecc": "ecc", "_ref_no_ovs": "conc", "_quant": "conc"}
-"""Water scans that spec2nii finds inside a metabolite file (GE P-file, Siemens XA), by suffix: what each is for."""
+MAIN_OUTPUTS = ("", "_STD_0")
+"""Suffixes of the scan itself among spec2nii's outputs; the second is Philips data/list."""
+EXTRA_OUTPUTS = {
+    "_ref": "",
+    "_STD_1": "",
+    "_ref_ecc": "ecc",
+    "_ecc": "ecc",
+    "_rf_off": "ecc",
+    "_ref_no_ovs": "conc",
+    "_quant": "conc",
+    "_rf_grads_ovs_off": "conc",
+}
+"""Water scans that spec2nii finds inside a metabolite file (GE, Philips, Siemens XA), by suffix: what each is for."""
+UNUSED_OUTPUTS = ("_NOI", "_NAV", "_PHC", "_FRC", "_REJ")
+"""Noise, navigators and rejected transients of Philips data/list."""
 UNSUPPRESSED, SUPPRESSED = 1000.0, 50.0
 """Height of water over metabolites above which a spectrum, and below which a water reference, is doubtful."""
 LINK_FIELDS = ("ReferenceSignal", "AnatomicalImage")
@@ -204,8 +217,10 @@ def _read_outputs(job: ConvertJob, folder: Path) -> list[tuple[str, NiftiMrs]]:
 def _output_name(job: ConvertJob, path: Path, *, alone: bool) -> str | None:
     """Return the BIDS name of one of the converter's outputs, or ``None`` for one that is not wanted."""
     suffix = path.name.removesuffix(".nii.gz").removeprefix(MAIN)
-    if suffix == "" or alone:
+    if suffix in MAIN_OUTPUTS or alone:
         return job.name
+    if suffix.startswith(UNUSED_OUTPUTS):
+        return None
     role = EXTRA_OUTPUTS.get(suffix)
     if role is None:
         raise InputError(

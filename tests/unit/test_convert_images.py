@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import json
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from mrs_pipeline.cli import convert as command
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.interfaces.convert_image import shareable_image
-from mrs_pipeline.interfaces.convert_jobs import ConvertJob, _output_name
+from mrs_pipeline.interfaces.convert_jobs import ConvertJob, _output_name, stage
 from mrs_pipeline.nifti_mrs import converter_arguments, pulse_sequence_type
 
 AFFINE = np.array([[1.0, 0, 0, -5], [0, 1.1, 0, 7], [0, 0, 1.2, 3], [0, 0, 0, 1]])
@@ -142,11 +144,51 @@ def test_converter_command_lines(tmp_path, kind, files, expected):
         ("main_ref_ecc", "sub-1_acq-pressecc_mrsref.nii.gz"),
         ("main_ref_no_ovs", "sub-1_acq-pressconc_mrsref.nii.gz"),
         ("main_quant", "sub-1_acq-pressconc_mrsref.nii.gz"),
+        ("main_STD_0", "sub-1_acq-press_svs.nii.gz"),
+        ("main_STD_1", "sub-1_acq-press_mrsref.nii.gz"),
+        ("main_rf_off", "sub-1_acq-pressecc_mrsref.nii.gz"),
+        ("main_rf_grads_ovs_off", "sub-1_acq-pressconc_mrsref.nii.gz"),
+        ("main_NOI", None),
     ],
 )
 def test_water_scans_inside_a_file_get_their_role(tmp_path, output, expected):
     job = ConvertJob(0, ("P1.7",), ("P1.7",), "pfile", "svs", "sub-1_acq-press_svs.nii.gz", 1)
     assert _output_name(job, tmp_path / f"{output}.nii.gz", alone=False) == expected
+
+
+def test_a_converter_that_writes_nothing_or_fails_is_named(tmp_path):
+    job = ConvertJob(0, ("/x/P1.rda",), ("x/P1.rda",), "rda", "svs", "sub-1_svs.nii.gz", 1)
+    with pytest.raises(InputError, match=r"x/P1\.rda: spec2nii reported success and wrote nothing"):
+        stage(job, tmp_path, {"returncode": 0, "message": "done"}, tmp_path / "out")
+    with pytest.raises(InputError, match=r"spec2nii could not convert it \(KeyError: 'TE'\)"):
+        stage(job, tmp_path, {"returncode": 1, "message": "KeyError: 'TE'"}, tmp_path / "out")
+
+
+def test_edited_files_are_refused(tmp_path):
+    job = ConvertJob(0, ("P1.7",), ("P1.7",), "pfile", "svs", "sub-1_svs.nii.gz", 1)
+    with pytest.raises(InputError, match="several acquisitions"):
+        _output_name(job, tmp_path / "main_edited.nii.gz", alone=False)
+
+
+def test_the_batch_contains_every_failure(tmp_path):
+    from mrs_pipeline.interfaces.convert_batch import main
+
+    jobs = [
+        {"id": "a", "argv": ["spec2nii", "rda", str(tmp_path / "absent.rda"), "-o", str(tmp_path), "-f", "x"]},
+        {"id": "b", "argv": ["spec2nii", "nonsense"]},
+        {"id": "c", "argv": ["/nowhere/program"]},
+        {"id": "d", "argv": ["true"]},
+    ]
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    assert main(str(tmp_path / "jobs.json"), str(tmp_path / "results.json")) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {key: value["returncode"] != 0 for key, value in results.items()} == {
+        "a": True,
+        "b": True,
+        "c": True,
+        "d": False,
+    }
+    assert "absent.rda" in results["a"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -181,3 +181,28 @@ def test_conjugate_globs(tmp_path):
     assert conjugated(None) == [False, False]
     assert conjugated(()) == [True, True]
     assert conjugated(("b/*",)) == [False, True]
+
+
+def test_two_people_never_become_one(tmp_path):
+    folder = scanner(tmp_path, "A-1_x.raw", "A1_y.raw", "B_z.raw")
+    plan = make_plan(folder, study({"pattern": r"(?P<participant>[AB]-?\d?)_(?P<visit>[xyz])\.raw", "role": "svs"}))
+    assert [job.name for job in plan.jobs] == ["sub-B_ses-z_svs.nii.gz"]
+    assert {line.source for line in plan.lines if "A-1 and A1 would both become sub-A1" in line.reason} == {
+        "A-1_x.raw",
+        "A1_y.raw",
+    }
+
+
+def test_the_dataset_is_not_searched_for_scanner_files(tmp_path):
+    folder = scanner(tmp_path, "1.raw", "bids/sub-1/mrs/1.raw")
+    rules = study({"pattern": r"(?P<participant>\d)\.raw", "role": "svs"})
+    assert len(make_plan(folder, rules, None, tmp_path / "bids").jobs) == 1
+    with pytest.raises(StudyError, match="written into the folder of scanner files"):
+        make_plan(folder, rules, None, tmp_path)
+
+
+def test_visit_labels_are_made_bids_labels():
+    labels = {"visits": ("week 12",), "visit_names": {"T1": "week 12"}}
+    rule = Rule(r"(?P<participant>P\d)_(?P<visit>\w+)\.rda", "svs")
+    assert name_of("P1_Week12.rda", rule, **labels) == "sub-P1_ses-week12_svs.nii.gz"
+    assert name_of("P1_T1.rda", rule, **labels) == "sub-P1_ses-week12_svs.nii.gz"
