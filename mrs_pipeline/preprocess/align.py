@@ -1,7 +1,7 @@
 r"""Frequency and phase of single transients.
 
-The model of a transient is :math:`y(t) = A\,e^{i(2\pi f t + \varphi)}\,s(t) + w(t) + n(t)`: a signal s common to all, white
-noise n, and water w that need not follow the rest.
+The model of a transient is :math:`y(t) = A\,e^{i(2\pi f t + \varphi)}\,s(t) + w(t) + n(t)`: a signal s common to all,
+white noise n, and water w that need not follow the rest.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def estimate(
     transients
         FIDs, shape ``(n_transients, n_points)``.
     method
-        ``"robust"``: metabolites in a band, water only as far as it follows them. ``"spectral-registration"``: the whole
-        signal against the aligned average (Near 2015, doi:10.1002/mrm.25094).
+        ``"robust"``: metabolites in a band, water only as far as it follows them. ``"spectral-registration"``: the
+        whole signal against the aligned average (Near 2015, doi:10.1002/mrm.25094).
     ppm
         Band of the metabolites (robust).
     max_shift_hz
@@ -100,16 +100,16 @@ def estimate(
     Notes
     -----
     The template is a sum of damped lines fitted to the aligned average (HLSVD), which makes its own noise negligible;
-    averaging and estimation alternate until nothing moves. Against a template the maximum-likelihood frequency maximises
-    :math:`|\sum_t y\,s^*\,e^{-2\pi i f t}|`: found on a grid by FFT in the first rounds, then by Gauss-Newton steps for
-    amplitude, frequency and phase.
+    averaging and estimation alternate until nothing moves. Against a template the maximum-likelihood frequency
+    maximises :math:`|\sum_t y\,s^*\,e^{-2\pi i f t}|`: found on a grid by FFT in the first rounds, then by
+    Gauss-Newton steps for amplitude, frequency and phase.
 
-    Robust: the template's lines are divided by their place into metabolites, what lies below them (lipids, macromolecules) and
-    water. The metabolites alone give the first estimate, with every signal of a few widths about the water line projected out
-    of data and derivatives. What lipids and water add is taken up as far as it agrees: their own estimates are combined with
-    the first by the inverse of their covariances, to which the scatter is added by which they do not follow the metabolites (a
-    random-effects mean, DerSimonian 1986, doi:10.1016/0197-2456(86)90046-2). Steady residual water helps, unsteady water is
-    left out by itself.
+    Robust: the template's lines are divided by their place into metabolites, what lies below them (lipids,
+    macromolecules) and water. The metabolites alone give the first estimate, with every signal of a few widths about
+    the water line projected out of data and derivatives. What lipids and water add is taken up as far as it agrees:
+    their own estimates are combined with the first by the inverse of their covariances, to which the scatter is added
+    by which they do not follow the metabolites (a random-effects mean, DerSimonian 1986,
+    doi:10.1016/0197-2456(86)90046-2). Steady residual water helps, unsteady water is left out by itself.
     """
     used = np.ones(transients.fid.shape[0], dtype=bool) if kept is None else kept
     if method == "spectral-registration":
@@ -143,7 +143,8 @@ class _Model:
     Parameters
     ----------
     kernels
-        Conjugated derivatives by amplitude, angular frequency and phase, nuisance projected out, shape ``(n_points, 3)``.
+        Conjugated derivatives by amplitude, angular frequency and phase, nuisance projected out, shape ``(n_points,
+        3)``.
     information
         Real normal matrix of the derivatives, shape ``(3, 3)``.
     """
@@ -176,7 +177,7 @@ def _bands(ppm: tuple[float, float], shift: float) -> _Bands:
 
 
 def _demodulated(fids: ComplexArray, dwell: float, hz: FloatArray, rad: FloatArray) -> ComplexArray:
-    """Return ``y exp(-i (2 pi f t + phase))``; the oscillation is the product of a coarse and a fine one, to save exponentials."""
+    """Return ``y exp(-i (2 pi f t + phase))``, the oscillation as a product of a coarse and a fine one (fewer exp)."""
     n_points = fids.shape[-1]
     fine = 64
     coarse = -(-n_points // fine)
@@ -338,8 +339,8 @@ def _taken_up(
     wider
         Model with the further part.
     step, precision
-        What is known so far: steps of (angular frequency, phase) from the first estimate, shape ``(n_transients, 2)``, and
-        their inverse covariance.
+        What is known so far: steps of (angular frequency, phase) from the first estimate, shape ``(n_transients,
+        2)``, and their inverse covariance.
     noise
         SD of one channel of one point.
     used
@@ -478,8 +479,8 @@ def between(
     Returns
     -------
     float, float
-        Frequency in Hz and phase in degrees of ``other`` relative to ``reference``; infinite frequency when the bands hold no
-        signal.
+        Frequency in Hz and phase in degrees of ``other`` relative to ``reference``; infinite frequency when the bands
+        hold no signal.
     """
     noise = noise_sd(reference) / float(np.sqrt(reference.n_points))
     lines = decompose(reference.fid, reference.dwell, _TEMPLATE_LINES)

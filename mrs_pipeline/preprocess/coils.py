@@ -8,9 +8,9 @@ import numpy as np
 
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
-_SIGNAL_SECONDS = 0.2  # the sensitivities come from the FID's first part, where the signal is
+_SIGNAL_SECONDS = 0.3  # the sensitivities come from the FID's first part, where the signal is
 _SAMPLES_PER_COIL = 50  # noise samples per coil that make the loss by an estimated covariance about 2 %
-_NOISE_PPM = (-1.0, 10.3)  # what lies outside is noise in a proton spectrum
+_NOISE_PPM = (-0.5, 9.0)  # what lies outside is noise in a proton spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,37 +58,33 @@ def coil_weights(signal: Spectrum, noise: Spectrum, *, method: str, noise_tail: 
     noise
         Scan that gives the noise covariance, with the same coils.
     method
-        ``"wsvd"``: noise whitened first; ``"svd"``: noise taken as equal and independent; ``"snr2"``: independent but
-        unequal noise, sensitivities from the early FID's sum.
+        ``"wsvd"``: noise whitened first; ``"svd"``: noise taken as equal and independent; ``"snr2"``: as independent
+        but unequal, which weights each coil by its signal over its noise squared.
     noise_tail
         Share of the FID's end that gives the noise.
 
     Notes
     -----
     With coil signals :math:`y_c = s_c\,x + n_c` and noise covariance :math:`\Psi` the weights
-    :math:`w = \Psi^{-1} s / (s^H \Psi^{-1} s)`, applied as :math:`w^H y`, have the largest SNR and leave the signal's scale,
-    with s of unit length: the root sum of squares over coils. Its whitened form is the leading left singular vector of the whitened
-    data (Rodgers and Robson 2010, doi:10.1002/mrm.22230), found here as an eigenvector of the small coil-by-coil matrix. The
-    common phase is chosen so that the signal that gave the sensitivities starts with phase zero; neither the order of the
-    coils nor a phase common to all of them changes the result.
+    :math:`w = \Psi^{-1} s / (s^H \Psi^{-1} s)`, applied as :math:`w^H y`, have the largest SNR and leave the signal's
+    scale, with s of unit length: the root sum of squares over coils. Its whitened form is the leading left singular
+    vector of the whitened data (Rodgers and Robson 2010, doi:10.1002/mrm.22230), found here as an eigenvector of the
+    small coil-by-coil matrix. The common phase is chosen so that the signal that gave the sensitivities starts with
+    phase zero; neither the order of the coils nor a phase common to all of them changes the result.
     """
     covariance, samples = noise_covariance(noise, noise_tail)
+    covariance = _as_method(covariance, method)
     used = coil_first(signal)[..., : max(16, round(_SIGNAL_SECONDS / signal.dwell))]
-    data = used.reshape(used.shape[0], -1)
-    if method == "svd":
-        covariance = np.eye(data.shape[0]) * float(np.mean(np.diag(covariance).real))
-    elif method == "snr2":
-        covariance = np.diag(np.diag(covariance))
     root = np.linalg.cholesky(covariance)
-    whitened = np.linalg.solve(root, data)
-    values, vectors = np.linalg.eigh(whitened @ whitened.conj().T / data.shape[1])
+    whitening = np.asarray(np.linalg.inv(root), dtype=np.complex128)
+    values, vectors = np.linalg.eigh(_signal_matrix(whitening, used))
     sensitivity = root @ vectors[:, -1]
     sensitivity = sensitivity / np.linalg.norm(sensitivity)
     solved = np.linalg.solve(covariance, sensitivity)
     weights = (solved / np.vdot(sensitivity, solved).real).conj()
     start = np.sum(weights @ used[..., :4].sum(axis=-1))
     turn = np.exp(-1j * np.angle(start))
-    excess = np.maximum(values - 1.0, 0.0)
+    excess = np.maximum(values, 0.0)
     return CoilWeights(
         weights=np.asarray(weights * turn),
         sensitivity=np.asarray(sensitivity / turn),
@@ -97,6 +93,38 @@ def coil_weights(signal: Spectrum, noise: Spectrum, *, method: str, noise_tail: 
         dominance=float(excess[-1] / excess.sum()) if excess.sum() > 0 else 0.0,
         method=method,
     )
+
+
+def _signal_matrix(whitening: ComplexArray, data: ComplexArray) -> ComplexArray:
+    r"""Whitened coil-by-coil matrix of the signal, noise subtracted, frequencies weighted by the signal in them.
+
+    Notes
+    -----
+    With signal power :math:`\lambda` over unit noise at a frequency (summed over coils, mean over transients) the weight
+    :math:`\lambda/(1+\lambda)` keeps noise from frequencies without signal out of the sensitivities; this matters
+    where weak metabolites, not water, have to give them.
+    """
+    n_coils, n_others, n_points = data.shape
+    spectra = np.fft.fft(data, axis=-1) / np.sqrt(n_points)
+    spectra = (whitening @ spectra.reshape(n_coils, -1)).reshape(n_coils, n_others, n_points)
+    power = np.mean(np.abs(spectra) ** 2, axis=(0, 1))
+    excess = n_coils * np.maximum(power - 1.0 - 3.0 / np.sqrt(n_coils * n_others), 0.0)
+    weight = np.sqrt(excess / (1.0 + excess))
+    if not np.any(weight):
+        weight = np.ones(n_points)
+    weighted = (spectra * weight).reshape(n_coils, -1)
+    noise = n_others * float(np.sum(weight**2))
+    return np.asarray((weighted @ weighted.conj().T - noise * np.eye(n_coils)) / noise, dtype=np.complex128)
+
+
+def _as_method(covariance: ComplexArray, method: str) -> ComplexArray:
+    """Noise covariance as a method sees it: whole, its diagonal, or the same for every coil."""
+    if method == "wsvd":
+        return covariance
+    diagonal = np.diag(covariance).real
+    if method == "svd":
+        diagonal = np.full(diagonal.size, diagonal.mean())
+    return np.diag(diagonal).astype(np.complex128)
 
 
 def combine(scan: Spectrum, weights: ComplexArray) -> Spectrum:
@@ -118,10 +146,11 @@ def noise_covariance(scan: Spectrum, noise_tail: float) -> tuple[ComplexArray, i
 
     Notes
     -----
-    Signals that live until the end (water on resonance) are kept out by using only those frequencies of the tail that lie
-    outside -1 to 10.3 ppm; when the band does not reach so far, all frequencies with the mean taken away. With fewer than 50
-    samples per coil the same frequencies of the whole FID are taken instead, as the SNR lost by an estimated covariance is
-    about coils / samples (Reed 1974, doi:10.1109/TAES.1974.307893); off-diagonal elements are shrunk by the same share.
+    Signals that live until the end (water on resonance) are kept out by using only those frequencies of the tail that
+    lie outside -0.5 to 9 ppm; when the band does not reach so far, all frequencies with the mean taken away. With
+    fewer than 50 samples per coil the same frequencies of the whole FID are taken instead, as the SNR lost by an
+    estimated covariance is about coils / samples (Reed 1974, doi:10.1109/TAES.1974.307893); off-diagonal elements are
+    shrunk by the same share.
     """
     data = coil_first(scan)
     n_coils, _, n_points = data.shape
@@ -138,7 +167,7 @@ def noise_covariance(scan: Spectrum, noise_tail: float) -> tuple[ComplexArray, i
 
 
 def _quiet(data: ComplexArray, scan: Spectrum) -> ComplexArray:
-    """Noise samples: frequencies outside the proton range, unit scale of one time point, shape ``(n_coils, n_samples)``."""
+    """Noise samples at frequencies outside the proton range, scaled as time points, ``(n_coils, n_samples)``."""
     n_points = data.shape[-1]
     ppm = scan.reference_ppm + np.fft.fftfreq(n_points, scan.dwell) / scan.carrier_mhz
     edge = np.abs(np.fft.fftfreq(n_points)) > 0.475  # receivers fall off at the edge of the band

@@ -52,8 +52,9 @@ def water_phase(water: Spectrum) -> WaterPhase:
 
     Notes
     -----
-    The phase is taken while the magnitude exceeds ten noise SDs and continued along its own late slope after that, so that
-    the noise of the reference's tail does not enter the metabolites. The noise SD is that of the last eighth of the FID.
+    The phase is taken while the magnitude exceeds ten noise SDs and continued along its own late slope after that, so
+    that the noise of the reference's tail does not enter the metabolites. The noise SD is that of the last eighth of
+    the FID.
     """
     nominal = (WATER_PPM - water.reference_ppm) * water.carrier_mhz
     demodulated = water.fid * np.exp(-2j * np.pi * nominal * water.time)
@@ -82,6 +83,11 @@ def refusal(metabolite: Spectrum, water: Spectrum) -> str | None:
         return (
             f"the reference was measured at {water.carrier_mhz:.2f} MHz, the scan at {metabolite.carrier_mhz:.2f} MHz"
         )
+    return _weakness(water)
+
+
+def _weakness(water: Spectrum) -> str | None:
+    """Say why a reference's phase is not good enough; ``None`` when it is."""
     if not np.any(water.fid):
         return "the reference is empty"
     found = water_phase(water)
@@ -118,9 +124,9 @@ def correct(metabolite: Spectrum, water: Spectrum) -> tuple[Spectrum, dict[str, 
 
     Notes
     -----
-    :math:`y_c(t) = y(t)\,e^{-i\varphi_w(t)}` (Klose 1990, doi:10.1002/mrm.1910140104), :math:`\varphi_w` being counted from
-    the nominal water frequency and interpolated linearly to the times of the scan; after the end of the reference it
-    continues along its late slope.
+    :math:`y_c(t) = y(t)\,e^{-i\varphi_w(t)}` (Klose 1990, doi:10.1002/mrm.1910140104), :math:`\varphi_w` being
+    counted from the nominal water frequency and interpolated linearly to the times of the scan; after the end of the
+    reference it continues along its late slope.
     """
     found = water_phase(water)
     phase = _at(found, metabolite.time)

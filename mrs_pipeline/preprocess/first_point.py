@@ -55,8 +55,9 @@ def measure_first_point(fid: ComplexArray, dwell: float) -> FirstPoint:
 
     Notes
     -----
-    Damped sinusoids fitted to points 1, 2, ... are continued to t = 0 (as in linear prediction), for several model orders and
-    lengths. Some vendors and export tools store half the first point (Philips SDAT), others leave it; filters bend it a little.
+    Damped sinusoids fitted to points 1, 2, ... are continued to t = 0 (as in linear prediction), for several model
+    orders and lengths. Some vendors and export tools store half the first point (Philips SDAT), others leave it;
+    filters bend it a little.
     """
     noise = float(np.std(fid[-max(fid.size // 8, 2) :]))
     if fid.size < 2 * _LENGTHS[0] or np.max(np.abs(fid)) < 10 * noise:

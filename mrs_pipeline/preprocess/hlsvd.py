@@ -66,10 +66,11 @@ def decompose(fid: ComplexArray, dwell: float, components: int, *, first: int = 
 
     Notes
     -----
-    The signal subspace are the leading left singular vectors of the Hankel matrix of the data; its shift invariance gives the
-    poles, a linear least-squares fit to all points the amplitudes (Barkhuijsen 1987, doi:10.1016/0022-2364(87)90023-0). As in
-    HLSVD-PRO only the leading singular triplets are computed, by a Lanczos iteration whose products use the Hankel structure and
-    the FFT (Laudadio 2002, doi:10.1006/jmre.2002.2593). The start vector is fixed, so equal input gives equal output.
+    The signal subspace are the leading left singular vectors of the Hankel matrix of the data; its shift invariance
+    gives the poles, a linear least-squares fit to all points the amplitudes (Barkhuijsen 1987,
+    doi:10.1016/0022-2364(87)90023-0). As in HLSVD-PRO only the leading singular triplets are computed, by a Lanczos
+    iteration whose products use the Hankel structure and the FFT (Laudadio 2002, doi:10.1006/jmre.2002.2593). The
+    start vector is fixed, so equal input gives equal output.
     """
     used = np.asarray(fid, dtype=np.complex128)[first:]
     scale = float(np.max(np.abs(used), initial=0.0))
@@ -79,17 +80,22 @@ def decompose(fid: ComplexArray, dwell: float, components: int, *, first: int = 
         return DampedLines(empty, empty, empty.astype(np.complex128))
     left = _leading_vectors(used[:MAX_POINTS] / scale, n_rows, components)
     poles = _poles(left)
-    damping = np.maximum(-np.log(np.abs(poles)), 0.0) / dwell
-    frequency = np.angle(poles) / (2 * np.pi * dwell)
-    time = (first + np.arange(used.size)) * dwell
-    amplitude = np.linalg.lstsq(_exponentials(frequency, damping, time), used, rcond=1e-10)[0]
-    return DampedLines(frequency, damping, amplitude)
+    damping = np.asarray(np.maximum(-np.log(np.abs(poles)), 0.0) / dwell, dtype=np.float64)
+    frequency = np.asarray(np.angle(poles) / (2 * np.pi * dwell), dtype=np.float64)
+    time = np.asarray((first + np.arange(used.size)) * dwell, dtype=np.float64)
+    return DampedLines(frequency, damping, _amplitudes(_exponentials(frequency, damping, time), used))
 
 
 def refit(lines: DampedLines, fid: ComplexArray, dwell: float) -> DampedLines:
     """Fit the amplitudes of known lines to another FID, shape ``(n_points,)``."""
-    design = _exponentials(lines.frequency, lines.damping, np.arange(fid.size) * dwell)
-    return DampedLines(lines.frequency, lines.damping, np.linalg.lstsq(design, fid, rcond=1e-10)[0])
+    time = np.asarray(np.arange(fid.size) * dwell, dtype=np.float64)
+    design = _exponentials(lines.frequency, lines.damping, time)
+    return DampedLines(lines.frequency, lines.damping, _amplitudes(design, fid))
+
+
+def _amplitudes(design: ComplexArray, fid: ComplexArray) -> ComplexArray:
+    """Least-squares amplitudes of lines."""
+    return np.asarray(np.linalg.lstsq(design, fid, rcond=1e-10)[0], dtype=np.complex128)
 
 
 def _exponentials(frequency: FloatArray, damping: FloatArray, time: FloatArray) -> ComplexArray:

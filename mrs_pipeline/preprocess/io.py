@@ -24,7 +24,8 @@ def save(result: Preprocessed, json_path: str | Path, evidence_path: str | Path)
 
     def write(path: Path) -> None:
         with path.open("wb") as stream:
-            np.savez_compressed(stream, **{key: result.evidence[key] for key in sorted(result.evidence)})  # type: ignore[arg-type]
+            arrays: dict[str, Any] = {key: result.evidence[key] for key in sorted(result.evidence)}
+            np.savez_compressed(stream, **arrays)
 
     _replace(Path(evidence_path), write)
 

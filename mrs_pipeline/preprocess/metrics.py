@@ -9,29 +9,38 @@ from mrs_pipeline.preprocess.types import display
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 METRIC_DEFINITIONS: dict[str, str] = {
-    "snr_tcr": "largest magnitude in 2.9-3.1 ppm over the SD of the noise (real part, -2 to 0 ppm, parabola removed)",
+    "snr_tcr": ("largest magnitude in 2.9-3.1 ppm over the SD of the noise (real part, -2 to 0 ppm, parabola removed)"),
     "snr_naa": "largest magnitude in 1.9-2.1 ppm over the same noise SD",
-    "snr_spectral": "largest |real part| in 0.5-4.2 ppm over sqrt(2) times the SD of the real part outside -2 to 10 ppm, or of "
-    "the outermost tenth of the band where the bandwidth ends before that",
+    "snr_spectral": (
+        "largest |real part| in 0.5-4.2 ppm over sqrt(2) times the SD of the real part outside -2 to "
+        "10 ppm, or of the outermost tenth of the band where the bandwidth ends before that"
+    ),
     "noise_sd": "SD of the real part of the spectrum's noise, first point halved, in scanner units",
-    "fwhm_tcr_hz": "full width at half height of tCr (2.9-3.1 ppm), real part, eightfold zero filling, above the straight line "
-    "between the window's ends, in Hz",
+    "fwhm_tcr_hz": (
+        "full width at half height of tCr (2.9-3.1 ppm), real part, eightfold zero filling, above the"
+        " straight line between the window's ends, in Hz"
+    ),
     "fwhm_naa_hz": "the same for NAA (1.9-2.1 ppm)",
     "fwhm_hz": "width of tCr or NAA, whichever is narrower, in Hz",
     "fwhm_ppm": "the same in ppm",
-    "fwhm_water_hz": "full width at half height of the water reference, magnitude of the phase-corrected real part, in Hz",
+    "fwhm_water_hz": (
+        "full width at half height of the water reference, real part after phasing its peak, "
+        "eightfold zero filling, in Hz"
+    ),
     "fwhm_water_ppm": "the same in ppm",
     "snr_water": "largest magnitude of the water reference's spectrum over its noise SD",
     "residual_water_before": "largest magnitude in 4.2-5.1 ppm before water removal over the NAA height",
     "residual_water": "largest magnitude in 4.2-5.1 ppm after water removal over the NAA height",
-    "lipid_ratio": "extreme real value in 0.9-1.6 ppm (boxcar of 0.05 ppm, baseline of the outer band removed) over the NAA "
-    "height; negative: inverted",
+    "lipid_ratio": (
+        "extreme real value in 0.9-1.6 ppm (boxcar of 0.05 ppm, baseline of the outer band removed) "
+        "over the NAA height; negative: inverted"
+    ),
     "baseline_asymmetry": "mean real part of 5.2-8 ppm minus that of -2 to 0.2 ppm, over the NAA height",
     "spurious_echo": "largest SD of the FID in any 20 ms window of its second half over the SD of its last tenth",
     "share_kept": "share of transients kept",
     "drift_hz_sd": "SD of the kept transients' frequency in Hz",
     "drift_hz_range": "largest minus smallest frequency of the kept transients in Hz",
-    "drift_hz_slope": "slope of frequency over transient number in Hz per 100 transients (least absolute deviations by Theil-Sen)",
+    "drift_hz_slope": "slope of frequency over transient number in Hz per 100 transients (Theil-Sen)",
     "drift_deg_sd": "SD of the kept transients' phase in degrees",
     "reference_shift_ppm": "offset of NAA, tCr and tCho from their nominal places before referencing, in ppm",
     "reference_z": "joint amplitude of NAA, tCr and tCho over its SD",
@@ -127,7 +136,7 @@ def _peak(ppm: FloatArray, shown: ComplexArray, low: float, high: float) -> floa
 
 
 def _noise(ppm: FloatArray, shown: ComplexArray) -> float | None:
-    """SD of the real part between -2 and 0 ppm after taking a parabola away; the band's lower end when it does not reach."""
+    """SD of the real part between -2 and 0 ppm, a parabola taken away; the band's lower end when it does not reach."""
     used = _inside(ppm, -2.0, 0.0)
     if np.count_nonzero(used) < 32:
         used = ppm < np.quantile(ppm, 0.1)

@@ -24,8 +24,8 @@ class Hints:
     first_point_halved, water_first_point_halved
         Whether the stored first point is half the true one; ``None``: unknown, measured.
     summed, water_summed
-        Number of transients the stored FID is the sum of; the data are divided by it, so that metabolite and water are both
-        means over transients.
+        Number of transients the stored FID is the sum of; the data are divided by it, so that metabolite and water
+        are both means over transients.
     """
 
     first_point_halved: bool | None = None
@@ -101,7 +101,7 @@ def _scaled(spectrum: Spectrum, summed: int) -> Spectrum:
 
 
 def _waters(conc: Spectrum | None, ecc: Spectrum | None, hints: Hints) -> dict[str, Spectrum]:
-    """Checked references by role, as means over transients."""
+    """Check the references and name them by role, as means over transients."""
     found: dict[str, Spectrum] = {}
     for role, scan in (("concentration", conc), ("eddy-current", ecc)):
         if scan is not None:
@@ -137,7 +137,7 @@ def _undo_first_point(state: State, hints: Hints, sister: first_point.Verdict = 
 
 
 def _is_halved(found: first_point.FirstPoint, hint: bool | None, sister: first_point.Verdict) -> tuple[bool, str]:
-    """Decide from the measurement, then the header, then the water scan of the same export when it points the same way."""
+    """Decide from the measurement, then the header, then the water scan of the same export if it agrees."""
     measured = "" if found.ratio is None else f": first point {found.ratio:.2f} of its prediction from the later points"
     if found.verdict != "undecided":
         return found.verdict == "halved", f"measured as {found.verdict}{measured}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,8 +79,8 @@ def combine_coils(
         state = state.warn(f"Coils were combined with sensitivities from the metabolite scan itself: {why}.")
     if found.noise_samples < 10 * n_coils:
         state = state.warn(
-            f"The noise covariance of {n_coils} coils rests on {found.noise_samples} samples only; the combination may lose "
-            "signal-to-noise ratio."
+            f"The noise covariance of {n_coils} coils rests on {found.noise_samples} samples only; the combination may "
+            "lose signal-to-noise ratio."
         )
     state = state.done(
         "coil_combination",
@@ -128,8 +130,8 @@ def _water_coils_alone(
         elif "coil_combination" not in {record.name for record in state.steps if record.applied}:
             continue
         state = state.warn(
-            f"The {role} water reference and the scan were combined from coils in different ways: concentrations against this "
-            "water may be off by a scale factor."
+            f"The {role} water reference and the scan were combined from coils in different ways: concentrations "
+            "against this water may be off by a scale factor."
         )
     return state, combined
 
@@ -205,7 +207,7 @@ def _mean(result: Transients, scan: Spectrum, settings: PreprocessSection) -> Co
 
 
 def _recorded(state: State, flat: _Flat, judged: list[Transients], settings: PreprocessSection) -> State:
-    """Records, drift and evidence of the judged transients, in the file's order."""
+    """Enter records, drift and evidence of the judged transients, in the file's order."""
     places = [np.flatnonzero(flat.condition == c) for c in np.unique(flat.condition)]
     kept = _merged([result.kept for result in judged], places).astype(bool)
     hz = _merged([result.alignment.hz for result in judged], places)
@@ -274,7 +276,7 @@ def _alignment_record(state: State, judged: list[Transients], settings: Preproce
     return state.done("alignment", "single transients", _same, **numbers)
 
 
-def _merged(parts: list[npt.NDArray[np.generic]] | list[FloatArray], places: list[npt.NDArray[np.intp]]) -> FloatArray:
+def _merged(parts: Sequence[npt.NDArray[Any]], places: list[npt.NDArray[np.intp]]) -> FloatArray:
     """Put per-condition values back into the file's order."""
     merged = np.zeros(sum(place.size for place in places))
     for part, place in zip(parts, places, strict=True):

@@ -72,10 +72,10 @@ def fit_reference(spectrum: Spectrum, max_shift_ppm: float) -> ReferenceFit:
 
     Notes
     -----
-    Coarse: the sum over the three positions of a band-passed matched filter (a line minus a broad line of the same place, so
-    that baseline and broad macromolecules drop out) is largest in magnitude at the common shift, whatever the phase.
-    Fine: damped lines plus a straight complex baseline in each of two windows, amplitudes and baseline projected out (variable
-    projection), shift and width by Gauss-Newton; the phase is that of the amplitude sum.
+    Coarse: the sum over the three positions of a band-passed matched filter (a line minus a broad line of the same
+    place, so that baseline and broad macromolecules drop out) is largest in magnitude at the common shift, whatever
+    the phase. Fine: damped lines plus a straight complex baseline in each of two windows, amplitudes and baseline
+    projected out (variable projection), shift and width by Gauss-Newton; the phase is that of the amplitude sum.
     """
     shift, width = _coarse(spectrum, max_shift_ppm)
     return _fine(spectrum, shift, width, max_shift_ppm)
@@ -84,7 +84,8 @@ def fit_reference(spectrum: Spectrum, max_shift_ppm: float) -> ReferenceFit:
 def _coarse(spectrum: Spectrum, max_shift_ppm: float) -> tuple[float, float]:
     """Shift in ppm and width in Hz with the largest coherent matched-filter response."""
     step = 0.004
-    shifts = np.arange(-round(max_shift_ppm / step), round(max_shift_ppm / step) + 1) * step
+    reach = round(max_shift_ppm / step)
+    shifts = np.asarray(np.arange(-reach, reach + 1) * step, dtype=np.float64)
     best, best_shift, best_width = -1.0, 0.0, _WIDTHS_HZ[0]
     for width in _WIDTHS_HZ:
         response = np.zeros(shifts.size, dtype=np.complex128)
@@ -144,7 +145,7 @@ def _fine(spectrum: Spectrum, shift: float, width: float, max_shift_ppm: float) 
     bounds = ([max(shift - 0.05, -reach), np.log(1.0)], [min(shift + 0.05, reach), np.log(40.0)])
     start = np.clip([shift, np.log(width)], np.array(bounds[0]) + 1e-6, np.array(bounds[1]) - 1e-6)
     found = least_squares(residual, start, bounds=bounds, x_scale=[0.005, 0.2])
-    return _summarise(spectrum, found.x, found.jac * scale, data, inside)
+    return _summarise(spectrum, found.x, np.asarray(found.jac, dtype=np.float64) * scale, data, inside)
 
 
 def _summarise(

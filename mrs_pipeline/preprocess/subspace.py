@@ -27,10 +27,10 @@ def band_basis(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:
 
     Notes
     -----
-    Unlike a filter, which cuts at the edges of the band and leaves a line's tails outside, the space holds whole lines, tails
-    included: projecting it out leaves nothing of a line at any place of the band, of any width between 1.5 and 35 Hz. Lines a few
-    widths away are nearly orthogonal to it. Built from a grid of unit lines by the eigenvectors of their Gram matrix, whose
-    entries are geometric sums.
+    Unlike a filter, which cuts at the edges of the band and leaves a line's tails outside, the space holds whole
+    lines, tails included: projecting it out leaves nothing of a line at any place of the band, of any width between
+    1.5 and 35 Hz. Lines a few widths away are nearly orthogonal to it. Built from a grid of unit lines by the
+    eigenvectors of their Gram matrix, whose entries are geometric sums.
     """
     frequency, damping = _grid(spectrum, ppm)
     poles = np.exp((2j * np.pi * frequency - damping) * spectrum.dwell)
@@ -44,7 +44,7 @@ def band_basis(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:
 
 
 def split(fids: ComplexArray, basis: ComplexArray) -> tuple[ComplexArray, ComplexArray]:
-    """Split FIDs into the part outside and the part inside a space, shape ``(..., n_points)`` each; they add up exactly."""
+    """Split FIDs into the parts outside and inside a space, shape ``(..., n_points)`` each; they add up exactly."""
     inside = (fids @ basis.conj()) @ basis.T
     return fids - inside, inside
 

@@ -19,6 +19,7 @@ _LIPID_EDGE_PPM = 1.8
 _APODISATION_HZ = 5.0
 _AMPLITUDE_TOLERANCE = 0.15
 _NOISE_TOLERANCE = 0.2
+_SPIKE_RATIO = 1.5
 _MAX_PASSES = 4
 
 
@@ -58,16 +59,16 @@ def judge(scan: Spectrum, settings: PreprocessSection) -> Transients:
     scan
         FIDs, shape ``(n_transients, n_points)``.
     settings
-        ``outliers`` and ``alignment``. With alignment switched off the offsets are still measured (they are needed to compare
-        transients, and are reported), but the data are left as they are.
+        ``outliers`` and ``alignment``. With alignment switched off the offsets are still measured (they are needed to
+        compare transients, and are reported), but the data are left as they are.
 
     Notes
     -----
-    A transient is compared with the median of all kept ones after alignment, at a resolution of 5 Hz. Dropped is what lies more
-    than the threshold, in robust standard deviations of the kept ones (never less than those expected from noise), from the
-    median in: the energy of the difference in the metabolite or in the lipid window (cube root, which makes a chi-square nearly
-    normal: Wilson and Hilferty 1931, doi:10.1073/pnas.17.12.684), the amplitude (and by more than 15 %), or the noise (and by
-    more than 20 %).
+    A transient is compared with the median of all kept ones after alignment, at a resolution of 5 Hz. Dropped is what
+    lies more than the threshold, in robust standard deviations of the kept ones (never less than those expected from
+    noise), from the median in: the energy of the difference in the metabolite or in the lipid window (cube root,
+    which makes a chi-square nearly normal: Wilson and Hilferty 1931, doi:10.1073/pnas.17.12.684), the amplitude (and
+    by more than 15 %), or the noise (and by more than 20 %).
     """
     count = scan.fid.shape[0]
     kept = np.ones(count, dtype=bool)
@@ -134,7 +135,18 @@ def _scores(
     noise = own_noise / max(float(np.median(own_noise[kept])), np.finfo(float).tiny)
     noise_z = _robust_z(noise, kept, float(1.0 / np.sqrt(aligned.n_points)))
     by_kind["noise"] = np.where(noise - 1.0 > _NOISE_TOLERANCE, noise_z, 0.0)
+    by_kind["a spike in time"] = _spikes(aligned, kept)
     return _Scores(by_kind, distance)
+
+
+def _spikes(aligned: Spectrum, kept: npt.NDArray[np.bool_]) -> FloatArray:
+    """Robust z of the largest point of the difference from the mean; 0 unless it is half as large again as usual."""
+    difference = np.abs(aligned.fid - aligned.fid[kept].mean(axis=0))
+    largest = difference[:, 1:].max(axis=1)
+    usual = max(float(np.median(largest[kept])), np.finfo(float).tiny)
+    # the largest of n normal magnitudes scatters by about its mean / (2 ln n)
+    score = _robust_z(largest / usual, kept, 1.0 / (2.0 * float(np.log(aligned.n_points))))
+    return np.where(largest > _SPIKE_RATIO * usual, score, 0.0)
 
 
 def _noise(aligned: Spectrum) -> FloatArray:

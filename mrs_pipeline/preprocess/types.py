@@ -62,8 +62,9 @@ class Preprocessed:
     steps
         What each step did, in order.
     drift_hz, drift_deg
-        The transient's own offset (not the correction): frequency in Hz, positive towards higher ppm, and phase in degrees
-        relative to the median of the kept ones; one per transient, ``None`` where dropped. Empty for averaged input.
+        The transient's own offset (not the correction): frequency in Hz, positive towards higher ppm, and phase in
+        degrees relative to the median of the kept ones; one per transient, ``None`` where dropped. Empty for averaged
+        input.
     kept
         Whether each transient was kept; empty for averaged input.
     metrics
@@ -120,8 +121,9 @@ def display(fid: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
 
     Notes
     -----
-    The discrete transform of a causal signal is its Fourier integral plus half its first point (trapezoidal rule), a constant
-    offset of the whole spectrum; halving the first point removes it (Otting 1986, doi:10.1016/0022-2364(86)90171-0).
+    The discrete transform of a causal signal is its Fourier integral plus half its first point (trapezoidal rule), a
+    constant offset of the whole spectrum; halving the first point removes it (Otting 1986,
+    doi:10.1016/0022-2364(86)90171-0).
     """
     halved = np.array(fid, dtype=np.complex128)
     halved[..., 0] *= 0.5

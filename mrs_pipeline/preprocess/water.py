@@ -59,10 +59,10 @@ def remove_water(spectrum: Spectrum, ppm: tuple[float, float], components: int) 
 
     Notes
     -----
-    The whole FID is decomposed, metabolites and all, so that the tail of the water line is told from the signals it runs
-    under (Pijnappel 1992, doi:10.1016/0022-2364(92)90241-X). A second and third pass work on what the first left, as the leading
-    components of a huge, non-Lorentzian residue leave no room for the rest. The first point must not be halved: the
-    subtraction would otherwise leave half a first point of water, a flat offset of the spectrum.
+    The whole FID is decomposed, metabolites and all, so that the tail of the water line is told from the signals it
+    runs under (Pijnappel 1992, doi:10.1016/0022-2364(92)90241-X). A second and third pass work on what the first
+    left, as the leading components of a huge, non-Lorentzian residue leave no room for the rest. The first point must
+    not be halved: the subtraction would otherwise leave half a first point of water, a flat offset of the spectrum.
     """
     noise = noise_sd(spectrum)
     before = _window_peak(spectrum, ppm) / noise
@@ -85,8 +85,8 @@ def noise_sd(spectrum: Spectrum) -> float:
 
     Notes
     -----
-    Noise of SD s per channel in time has SD s sqrt(n) per channel in the spectrum. The power spectrum of the FID's tail has
-    median 2 s^2 ln 2 for noise alone; what is left of the lines fills few bins and hardly moves the median.
+    Noise of SD s per channel in time has SD s sqrt(n) per channel in the spectrum. The power spectrum of the FID's
+    tail has median 2 s^2 ln 2 for noise alone; what is left of the lines fills few bins and hardly moves the median.
     """
     tail = spectrum.fid[..., -max(spectrum.n_points // 4, 8) :]
     power = np.fft.fft(tail, axis=-1)

@@ -92,8 +92,8 @@ class Verdict:
     Parameters
     ----------
     status
-        ``"fail"`` if a fail rule fired, else ``"warn"`` if a warn rule fired, else ``"pass"``. A rule that could not be checked
-        changes nothing, but is listed.
+        ``"fail"`` if a fail rule fired, else ``"warn"`` if a warn rule fired, else ``"pass"``. A rule that could not
+        be checked changes nothing, but is listed.
     fired
         The rules that fired, failures first.
     not_checked
