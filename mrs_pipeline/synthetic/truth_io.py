@@ -55,8 +55,8 @@ def write_truth(truth: TrialTruth) -> None:
         folder / "concentrations.tsv", columns, [row for scan in truth.scans for row in _metabolite_rows(truth, scan)]
     )
     if any(scan.transients is not None for scan in truth.scans):
-        columns = ("participant_id", "session", "voi", "transient", "drift_hz", "drift_deg", "amplitude", "spoiled")
-        write_tsv(folder / "transients.tsv", columns, [row for scan in truth.scans for row in _transient_rows(scan)])
+        drift = [row for scan in truth.scans for row in _transient_rows(scan)]
+        write_tsv(folder / "transients.tsv", tuple(drift[0]), drift)
     effects = effect_rows(truth)
     write_tsv(folder / "effects.tsv", tuple(effects[0]) if effects else _EFFECT_COLUMNS, effects)
     write_json(folder / "constants.json", {"constants": truth.settings.spectrum.constants, "sources": SOURCES})
