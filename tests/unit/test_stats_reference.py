@@ -37,7 +37,8 @@ from mrs_pipeline.stats.multiple_imputation import rubin
 # Potthoff RF, Roy SN. Biometrika 1964;51:313-326: distance (mm) at 8, 10, 12 and 14 years; 11 girls, then 16 boys
 GIRLS = [
     [21, 20, 21.5, 23], [21, 21.5, 24, 25.5], [20.5, 24, 24.5, 26], [23.5, 24.5, 25, 26.5], [21.5, 23, 22.5, 23.5],
-    [20, 21, 21, 22.5], [21.5, 22.5, 23, 25], [23, 23, 23.5, 24], [20, 21, 22, 21.5], [16.5, 19, 19, 19.5], [24.5, 25, 28, 28],
+    [20, 21, 21, 22.5], [21.5, 22.5, 23, 25], [23, 23, 23.5, 24], [20, 21, 22, 21.5], [16.5, 19, 19, 19.5],
+    [24.5, 25, 28, 28],
 ]  # fmt: skip
 BOYS = [
     [26, 25, 29, 31], [21.5, 22.5, 23, 26.5], [23, 22.5, 24, 27.5], [25.5, 27.5, 26.5, 27], [20, 23.5, 22.5, 26],
@@ -151,7 +152,7 @@ class TestModels:
 
 class TestRepeatedMeasures:
     def test_potthoff_and_roy_by_maximum_likelihood(self):
-        # Jennrich RI, Schluchter MD. Biometrics 1986;42:805-820, model 2 (-2 log L = 419.477); estimates, standard errors and
+        # Jennrich RI, Schluchter MD. Biometrics 1986;42:805-820, model 2 (-2 log L = 419.477); estimates, errors and
         # covariances as printed by SAS PROC MIXED (SAS/STAT User's Guide, "Repeated Measures", type=un, method=ml)
         y = np.array(GIRLS + BOYS)
         girl = np.r_[np.ones(11), np.zeros(16)][:, None] * np.ones(4)
