@@ -131,6 +131,8 @@ def _unusable(nifti: NiftiMrs) -> list[str]:
     problems = []
     if nifti.spectrum.echo_time is None:
         problems.append("no echo time: add EchoTime in seconds to its sidecar")
+    if "DIM_EDIT" in nifti.spectrum.dims:
+        problems.append("edited spectra (DIM_EDIT) are not analysed yet: leave the scan out")
     if judge_orientation(nifti.spectrum).verdict == "mirrored":
         problems.append("the spectrum is mirrored about water: convert it again with --conjugate")
     return problems

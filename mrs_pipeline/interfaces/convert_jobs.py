@@ -316,6 +316,8 @@ def _checked(job: ConvertJob, nifti: NiftiMrs, entities: Entities) -> list[str]:
         raise InputError(
             f"nucleus {s.nucleus}: only 1H is analysed", remedy="leave it out of the rules", path=job.shown[0]
         )
+    if "DIM_EDIT" in s.dims:
+        warnings.append("edited spectra are not analysed yet")
     if not nifti.is_localised:
         warnings.append("the file does not say where the voxel is: no tissue fractions from the T1w")
     ratio = water_over_metabolites(s)

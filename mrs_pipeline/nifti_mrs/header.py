@@ -130,12 +130,16 @@ def header_for(spectrum: Spectrum, header: Header) -> dict[str, Any]:
         "ExcitationFlipAngle": spectrum.flip_angle,
     }
     out |= {key: float(value) for key, value in timing.items() if value is not None}
-    own = {*out, *timing}
-    out |= {key: value for key, value in header.items() if key not in own and not key.startswith("dim_")}
-    out |= _dimension_fields(spectrum, header)
-    if abs(reference_ppm_of(out, {}, spectrum.nucleus) - spectrum.reference_ppm) > 1e-9:
-        out["SpecFreqChemShift"] = spectrum.reference_ppm - float(out.get("RxOffset", 0.0))
-    return out
+    own = {*out, *timing, "SpecFreqChemShift"}
+    kept = {key: value for key, value in header.items() if key not in own and not key.startswith("dim_")}
+    return out | kept | _reference_field(spectrum, header) | _dimension_fields(spectrum, header)
+
+
+def _reference_field(spectrum: Spectrum, header: Header) -> dict[str, float]:
+    """Return ``SpecFreqChemShift`` as it stands where it is right, as it must be where it is not, else nothing."""
+    if abs(reference_ppm_of(header, {}, spectrum.nucleus) - spectrum.reference_ppm) > 1e-9:
+        return {"SpecFreqChemShift": spectrum.reference_ppm - float(header.get("RxOffset", 0.0))}
+    return {"SpecFreqChemShift": header["SpecFreqChemShift"]} if "SpecFreqChemShift" in header else {}
 
 
 def _dimension_fields(spectrum: Spectrum, header: Header) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def report(tmp_path_factory):
     put(root, "mirror", data=spectrum().with_fid(spectrum().fid.conj()))
     put(root, "pcc", voi="pcc")
     put(root, "ms", data=spectrum(echo_time=None, repetition_time=None), EchoTime=30)
+    edited = spectrum()
+    put(root, "edit", data=edited.with_fid(np.stack([edited.fid, edited.fid]), ("DIM_EDIT",)))
     put(root, "note", data=spectrum(echo_time=None))
     put(root, "broken").write_bytes(b"")
     put(root, "inv").rename(root / "sub-inv" / "ses-bl" / "mrs" / "sub-inv_ses-bl_inv-1_svs.nii.gz")
@@ -91,6 +93,7 @@ def run(root, *options):
         ("sub-pcc_ses-bl_voi-pcc", "ratios only", "deviations", "region 'pcc' is not one of [study] regions (acc)"),
         ("sub-ms_ses-bl_voi-acc", "cannot run", "problems", "EchoTime is 30 s"),
         ("sub-note_ses-bl_voi-acc", "cannot run", "problems", "no echo time"),
+        ("sub-edit_ses-bl_voi-acc", "cannot run", "problems", "DIM_EDIT"),
         ("sub-broken_ses-bl_voi-acc", "cannot run", "problems", "empty"),
     ],
 )
@@ -107,7 +110,7 @@ def test_every_trouble_is_told(report, scan, verdict, where, text):
 def test_what_is_left_aside_and_incomplete(report):
     code, content, _ = report
     assert code == 1
-    assert len(content["scans"]) == 9
+    assert len(content["scans"]) == 10
     assert any("inv-1" in line and "inversion" in line for line in content["skipped"])
     assert "sub-te: no scan of w12 acc" in content["incomplete"]
     assert not any(line.startswith("sub-good") for line in content["incomplete"])
