@@ -146,7 +146,7 @@ class TissueMaps:
 
 
 def load_maps(maps: TissueMaps) -> dict[str, FloatArray]:
-    """Load the maps that :func:`mrs_pipeline.anatomy.fractions` averages: gm, wm, csf, and deep grey matter where known."""
+    """Load the maps that ``fractions`` averages: gm, wm, csf, and deep grey matter where known."""
     found = {name: np.asarray(load_image(getattr(maps, name)).dataobj, dtype=float) for name in ("gm", "wm", "csf")}
     if maps.regions is not None:
         found["deep"] = (np.asarray(load_image(maps.regions).dataobj) == DEEP).astype(float)
@@ -253,9 +253,10 @@ def _resample(
     """Bring a map from the working grid to the T1w's grid."""
     from scipy import ndimage
 
-    matrix = np.linalg.inv(source_affine) @ t1w.affine
+    matrix = np.linalg.inv(source_affine) @ np.asarray(t1w.affine, dtype=float)
+    size: tuple[int, ...] = t1w.shape[:3]
     moved: npt.NDArray[Any] = ndimage.affine_transform(
-        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], output_shape=t1w.shape[:3], order=order
+        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], output_shape=size, order=int(order)
     )
     return moved
 

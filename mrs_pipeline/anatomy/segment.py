@@ -133,7 +133,7 @@ def _working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
     step = spacing / zooms
     start = low + (step - 1) / 2
     resampled = ndimage.affine_transform(
-        smooth, step, offset=(step - 1) / 2, output_shape=tuple(count), order=1, mode="nearest"
+        smooth, np.diag(step), offset=(step - 1) / 2, output_shape=tuple(count), order=1, mode="nearest"
     )
     affine = image.affine @ np.vstack([np.column_stack([np.diag(step), start]), [0, 0, 0, 1]])
     return Volume(np.asarray(resampled, dtype=np.float32), affine, spacing)
@@ -150,18 +150,21 @@ def _bounding_box(
 
 
 def _foreground(data: Float32) -> npt.NDArray[np.bool_]:
-    """Largest bright component, holes filled."""
+    """Everything that gives signal and what it encloses (skull inside the scalp), largest component."""
     from scipy import ndimage
 
-    labels, _ = ndimage.label(data > 0.2 * float(np.percentile(data, 98)))
+    bright = ndimage.median_filter(data, 3) > 0.2 * float(np.percentile(data[data > 0], 95))
+    filled = ndimage.binary_fill_holes(bright)
+    for axis in range(3):  # a head cut by the field of view encloses its skull only within slices
+        filled |= np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(filled, axis, 0)], axis)
+    labels, _ = ndimage.label(filled)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    filled: npt.NDArray[np.bool_] = ndimage.binary_fill_holes(labels == int(np.argmax(sizes)))
-    return filled
+    return np.asarray(labels == int(np.argmax(sizes)))
 
 
 def is_whole_head(image: Volume) -> bool:
-    """Tell a whole head from a skull-stripped brain by the volume that gives signal (a brain stays below 2.3 litres)."""
+    """Tell a whole head from a stripped brain by the volume that gives signal (brains stay below 2.3 litres)."""
     litres = float(_foreground(image.data).sum()) * image.spacing**3 * 1e-6
     return litres > BRAIN_LITRES
 

@@ -223,6 +223,9 @@ class QuantifySection(Section):
         {}, "Single constants in seconds and fractions: water_t1_gm, water_t2_wm, metabolite_t2.Glu, ..."
     )
     alpha: dict[str, float] = _f({}, "White-to-grey concentration ratio per metabolite for the alpha correction.")
+    alpha_means: tuple[float, float] | None = _f(
+        None, "Fixed mean GM and WM fractions of the baseline group, for the group-normalised alpha correction."
+    )
     age_dependence: bool = _f(False, "Use published age dependence of relaxation where there is one.")
 
 

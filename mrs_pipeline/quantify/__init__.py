@@ -4,12 +4,14 @@ from mrs_pipeline.quantify.concentrations import COMBINED, Budget, Concentration
 from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
 from mrs_pipeline.quantify.io import COLUMNS, DICTIONARY, data_dictionary, write_concentrations
 from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
+from mrs_pipeline.quantify.sensitivity import Alternative
 from mrs_pipeline.quantify.water import WaterFit, fit_water
 
 __all__ = [
     "COLUMNS",
     "COMBINED",
     "DICTIONARY",
+    "Alternative",
     "Budget",
     "Concentration",
     "Constant",

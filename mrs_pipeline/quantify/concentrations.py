@@ -10,9 +10,10 @@ import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.config import QuantifySection
-from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
+from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
 from mrs_pipeline.quantify.factors import Factor, factor
 from mrs_pipeline.quantify.relaxation import ScanTiming
+from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
 from mrs_pipeline.quantify.water import WaterFit
 
 COMBINED: dict[str, tuple[str, ...]] = {
@@ -123,7 +124,7 @@ class Quantified:
     budgets
         Uncertainty per metabolite and unit, split by source.
     sensitivity
-        How numbers move under other presets and without tissue correction.
+        How numbers move under other presets, without tissue correction, with CSF-only and alpha correction.
     warnings
         Sentences for the report: everything that was missing or assumed.
     """
@@ -134,8 +135,12 @@ class Quantified:
     preset_status: str
     constants: Mapping[str, Constant]
     budgets: tuple[Budget, ...] = ()
-    sensitivity: tuple[object, ...] = ()
+    sensitivity: tuple[Alternative, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def sensitivity_line(self, metabolite: str, unit: str = "molal") -> str:
+        """Return the sensitivity of a metabolite as one sentence; empty when nothing was quantified."""
+        return sentence(metabolite, self.sensitivity, unit)
 
     def row(self, metabolite: str) -> Concentration:
         """Return the row of a metabolite by its reported name."""
@@ -181,6 +186,8 @@ def quantify(
         Rows, constants with DOI, uncertainty budgets, warnings.
     """
     constants = load_constants(settings.preset, timing.carrier_mhz, settings.overrides)
+    if settings.age_dependence:
+        constants = at_age(constants, timing.age)
     scan = _scan(fit, water, tissue, timing, constants, settings.units)
     members = _members(fit.names)
     budgets: list[Budget] = []
@@ -192,6 +199,7 @@ def quantify(
         preset_status=constants.status,
         constants=constants.flat(),
         budgets=tuple(budgets),
+        sensitivity=_sensitivity(scan, members, settings),
         warnings=tuple(dict.fromkeys([*constants.warnings, *_warnings(scan)])),
     )
 
@@ -318,6 +326,30 @@ def _mean_relative(fit: Fit, factors: Mapping[str, Factor]) -> dict[str, float]:
     weights = shares / shares.sum() if shares.sum() > 0 else np.full(len(factors), 1 / len(factors))
     pick: Callable[[str], float] = lambda name: float(weights @ [getattr(f, name) for f in factors.values()])  # noqa: E731  one use
     return {"tissue": pick("relative_sd_tissue"), "constants": pick("relative_sd_constants")}
+
+
+def _sensitivity(
+    scan: _Scan, members: Mapping[str, tuple[str, ...]], settings: QuantifySection
+) -> tuple[Alternative, ...]:
+    """Other conventions' numbers for every metabolite, where this scan allows molal or molar at all."""
+    if scan.fit.status == "failed" or scan.water is None or scan.tissue is None:
+        return ()
+    if any("not asked" not in scan.missing[unit] for unit in ("molal", "molar") if unit in scan.missing):
+        return ()
+    water = scan.water.amplitude * scan.timing.water_scale
+    means = None if settings.alpha_means is None else np.array(settings.alpha_means)
+
+    def concentrate(factors: Mapping[str, float]) -> float:
+        return scan.fit.combination({m: f / water for m, f in factors.items()})[0]
+
+    return tuple(
+        item
+        for name, parts in members.items()
+        if not any(part.startswith(NOT_MOLECULES) for part in parts)
+        for item in alternatives(
+            name, parts, concentrate, scan.constants, scan.tissue, scan.timing, settings.alpha, means
+        )
+    )
 
 
 def _warnings(scan: _Scan) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,9 +13,10 @@ from mrs_pipeline.errors import StudyError
 
 PROTON_MHZ_PER_TESLA = 42.577478
 COMPARTMENTS = ("gm", "wm", "csf")
+ALIASES = {"mI": "Ins", "PCho": "PCh", "Scy": "sIns", "Scyllo": "sIns"}
 CONVENTIONS: dict[str, tuple[str, ...]] = {
     "csf": ("mole", "volume"),
-    "metabolite_relaxation": ("per-compartment", "mean", "single"),
+    "metabolite_relaxation": ("per-compartment", "mean-times"),
     "iu": ("assumed-fractions", "single-compartment", "attenuation"),
 }
 
@@ -59,6 +61,8 @@ class Constants:
         Per metabolite (and ``default``): ``t1_gm``, ``t1_wm``, ``t2_gm``, ``t2_wm`` in s.
     alpha
         White-to-grey concentration ratio per metabolite of the preset.
+    age_slopes
+        Relative change of a metabolite's T2 per year of age, and ``reference_age``; empty where nothing is published.
     warnings
         Sentences for the report.
     """
@@ -71,11 +75,12 @@ class Constants:
     water: Mapping[str, Constant]
     metabolites: Mapping[str, Mapping[str, Constant]]
     alpha: Mapping[str, Constant] = field(default_factory=dict)
+    age_slopes: Mapping[str, Constant] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def metabolite(self, name: str) -> Mapping[str, Constant]:
         """Relaxation constants of a metabolite, the preset's default where it has no own."""
-        return self.metabolites.get(name, self.metabolites.get("default", {}))
+        return self.metabolites.get(ALIASES.get(name, name), self.metabolites.get("default", {}))
 
     def has_water_relaxation(self) -> bool:
         """Whether the preset knows relaxation per compartment, as molal and molar need."""
@@ -130,6 +135,7 @@ def load_constants(
         water={**_table(raw.get("water", {})), **_table(chosen.get("water", {}))},
         metabolites={name: _table(table) for name, table in chosen.get("metabolite", {}).items()},
         alpha=_table(raw.get("alpha", {})),
+        age_slopes=_table(chosen.get("age", {})),
         warnings=tuple(warnings),
     )
     for key, value in (overrides or {}).items():
@@ -176,6 +182,39 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
     raise _unknown(
         key, [f"water_{name}" for name in constants.water] + [f"metabolite_{name}" for name in METABOLITE_KEYS]
     )
+
+
+def at_age(constants: Constants, age: float | None) -> Constants:
+    r"""Shorten metabolite T2 with age where a study gives the change.
+
+    Parameters
+    ----------
+    age
+        Years; ``None`` leaves the constants as they are, with a warning.
+
+    Notes
+    -----
+    :math:`T_2(a) = T_2\,[1 + s\,(a - a_0)]`, with the age held between 18 and 80 years; the slope's SD is added to
+    that of T2.
+    """
+    if not constants.age_slopes:
+        return replace(constants, warnings=(*constants.warnings, "age dependence: the preset has none for this field"))
+    if age is None:
+        return replace(constants, warnings=(*constants.warnings, "age dependence: the participant's age is not known"))
+    years = min(max(age, 18.0), 80.0) - constants.age_slopes["reference_age"].value
+    metabolites = dict(constants.metabolites)
+    for name, slope in constants.age_slopes.items():
+        if name in metabolites:
+            metabolites[name] = {key: _aged(key, old, slope, years) for key, old in metabolites[name].items()}
+    return replace(constants, metabolites=metabolites)
+
+
+def _aged(key: str, old: Constant, slope: Constant, years: float) -> Constant:
+    if not key.startswith("t2"):
+        return old
+    factor = 1 + slope.value * years
+    sd = math.hypot(old.sd * factor, old.value * slope.sd * years)
+    return Constant(old.value * factor, sd, f"{old.doi}; age: {slope.doi}")
 
 
 METABOLITE_KEYS: dict[str, tuple[str, ...]] = {

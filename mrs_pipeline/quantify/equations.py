@@ -57,11 +57,11 @@ def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) ->
     ----------
     rule
         ``"per-compartment"``: :math:`(f_G d_G R_G + \alpha f_W d_W R_W)/(f_G d_G + \alpha f_W d_W)`, the exact factor
-        for equal molality (:math:`\alpha` = 1) or a white-to-grey ratio :math:`\alpha`; ``"mean"`` and ``"single"``:
-        the unweighted mean of both.
+        for equal molality (:math:`\alpha` = 1) or a white-to-grey ratio :math:`\alpha`; ``"mean-times"``: one factor
+        (from the mean relaxation times of both tissues), which then stands in both places of ``voxel.metabolite``.
     """
-    if rule != "per-compartment":
-        return float(voxel.metabolite.mean())
+    if rule == "mean-times":
+        return float(voxel.metabolite[0])
     weights = (voxel.fractions * voxel.content)[:2] * np.array([1.0, alpha])
     if weights.sum() == 0:
         return float(voxel.metabolite.mean())

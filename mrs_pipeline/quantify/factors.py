@@ -14,7 +14,6 @@ from mrs_pipeline.quantify.relaxation import ScanTiming, relaxation_factor
 from mrs_pipeline.spectrum import FloatArray
 
 UNITS = ("molal", "molar", "iu")
-SOURCES = ("tissue", "constants")
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,6 @@ class Factor:
     ----------
     value
         mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`.
-    gradient_tissue
-        Relative change of the factor per unit of each fraction, shape (3,).
     relative_sd_tissue, relative_sd_constants
         Contributions to the relative standard deviation.
     """
@@ -65,8 +62,8 @@ def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conven
         return numbers["water_concentration"] * numbers["water_attenuation"]
     if unit == "iu" and conventions["iu"] == "single-compartment":
         return _single_compartment(numbers, timing)
-    voxel = _voxel(numbers, timing, assumed=unit == "iu")
     rule = conventions["metabolite_relaxation"]
+    voxel = voxel_of(numbers, timing, rule, assumed=unit == "iu")
     if unit == "molal":
         return molal_factor(voxel, numbers["water_molality"], conventions["csf"], rule)
     return molar_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule)
@@ -75,16 +72,23 @@ def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conven
 def _single_compartment(numbers: Mapping[str, float], timing: ScanTiming) -> float:
     """Institutional units from one mean water compartment."""
     water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
-    t1 = (numbers["metabolite_t1_gm"] + numbers["metabolite_t1_wm"]) / 2
-    t2 = (numbers["metabolite_t2_gm"] + numbers["metabolite_t2_wm"]) / 2
-    return numbers["water_concentration"] * water / relaxation_factor(timing.metabolite, t1, t2)
+    return numbers["water_concentration"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
 
 
 def _water_factor(timing: ScanTiming, t1: float, t2: float) -> float:
     return 1.0 if timing.water is None else relaxation_factor(timing.water, t1, t2)
 
 
-def _voxel(numbers: Mapping[str, float], timing: ScanTiming, *, assumed: bool) -> Compartments:
+def _metabolite_factors(numbers: Mapping[str, float], timing: ScanTiming, rule: str) -> tuple[float, float]:
+    """Relaxation factors of the metabolite in GM and WM, or twice that of the mean relaxation times."""
+    t1 = (numbers["metabolite_t1_gm"], numbers["metabolite_t1_wm"])
+    t2 = (numbers["metabolite_t2_gm"], numbers["metabolite_t2_wm"])
+    if rule == "mean-times":
+        t1, t2 = (sum(t1) / 2,) * 2, (sum(t2) / 2,) * 2
+    return relaxation_factor(timing.metabolite, t1[0], t2[0]), relaxation_factor(timing.metabolite, t1[1], t2[1])
+
+
+def voxel_of(numbers: Mapping[str, float], timing: ScanTiming, rule: str, *, assumed: bool) -> Compartments:
     """Collect what the equations need; with ``assumed`` the preset's fractions without tissue data."""
     if assumed:
         grey, white = numbers["water_assumed_gm"], numbers["water_assumed_wm"]
@@ -92,12 +96,9 @@ def _voxel(numbers: Mapping[str, float], timing: ScanTiming, *, assumed: bool) -
     else:
         fractions = np.array([numbers[f"fraction_{name}"] for name in COMPARTMENTS])
     water = [_water_factor(timing, numbers[f"water_t1_{c}"], numbers[f"water_t2_{c}"]) for c in COMPARTMENTS]
-    metabolite = [
-        relaxation_factor(timing.metabolite, numbers[f"metabolite_t1_{c}"], numbers[f"metabolite_t2_{c}"])
-        for c in COMPARTMENTS[:2]
-    ]
     content = np.array([numbers[f"water_content_{c}"] for c in COMPARTMENTS])
-    return Compartments(fractions, content, np.array(water), np.array(metabolite))
+    metabolite = np.array(_metabolite_factors(numbers, timing, rule))
+    return Compartments(fractions, content, np.array(water), metabolite)
 
 
 def factor(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mrs_pipeline.quantify.concentrations import Concentration, Quantified
+from mrs_pipeline.quantify.sensitivity import Alternative
 
 ENTITIES = ("participant_id", "session", "voi", "acq", "run", "task")
 _LAST = ("status", "flags", "reason")
@@ -93,9 +94,14 @@ def data_dictionary(quantified: Quantified) -> dict[str, Any]:
             "PresetStatus": quantified.preset_status,
             "Constants": {key: asdict(constant) for key, constant in quantified.constants.items()},
             "UncertaintyBudget": [_jsonable(asdict(budget)) for budget in quantified.budgets],
+            "Sensitivity": [_rounded(item) for item in quantified.sensitivity],
             "Warnings": list(quantified.warnings),
         },
     }
+
+
+def _rounded(item: Alternative) -> dict[str, Any]:
+    return {**asdict(item), "value": float(f"{item.value:.6g}"), "change": round(item.change, 5)}
 
 
 def _jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
