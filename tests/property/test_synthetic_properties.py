@@ -60,7 +60,7 @@ def test_siemens_description_gives_the_box_back(turn):
     np.testing.assert_allclose(normal, -TO_LPS @ matrix[:, 2], atol=1e-12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(-(2.0**126), 2.0**126, width=32, allow_subnormal=False), min_size=1, max_size=20))
 def test_vax_floats_come_back_from_the_converter(values):
     from spec2nii.Philips.philips import _vax_to_ieee_single_float
