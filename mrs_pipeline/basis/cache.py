@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class LineCache:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return Lines(stored["amplitudes"], stored["frequencies"])
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def write(self, name: str, lines: Lines) -> None:

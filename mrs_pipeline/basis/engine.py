@@ -122,7 +122,9 @@ def group_lines(group: SpinGroup, events: Events, frame: Frame) -> Lines:
     parts = [_state_lines(SpinSystem(offsets + extra, group.couplings), events, frame) for extra in states]
     amplitudes = np.concatenate([p.amplitudes for p in parts])
     share = group.weight / len(states)
-    return merge_lines(np.asarray(amplitudes * share, dtype=np.complex128), np.concatenate([p.frequencies for p in parts]))
+    return merge_lines(
+        np.asarray(amplitudes * share, dtype=np.complex128), np.concatenate([p.frequencies for p in parts])
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -199,7 +199,9 @@ def _fixed_width(body: str, width: int | None, entry: dict[str, str], path: Path
         return np.array([float(line[i : i + step]) for line in lines for i in range(0, len(line.rstrip()), step)])
     except ValueError:
         name = entry.get("METABO", "?")
-        raise BasisError(f"the numbers of {name} are unreadable", remedy="export the file again", path=path) from None
+        raise BasisError(
+            f"the numbers of {name} are unreadable or cut short", remedy="export the file again", path=path
+        ) from None
 
 
 def _timing(header: dict[str, str]) -> tuple[float | None, float | None, float | None]:

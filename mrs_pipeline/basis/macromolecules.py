@@ -15,14 +15,16 @@ from mrs_pipeline.spectrum import WATER_PPM, ComplexArray, FloatArray, Spectrum
 
 PRESET_KIND = "macromolecules"
 
-_ATOM_STEP_PPM = 0.02
-_ATOM_WIDTHS_HZ = (12.0, 18.0, 26.0, 38.0)
+_ATOM_STEP_PPM = 0.025
+_ATOM_WIDTHS_HZ = (12.0, 20.0, 36.0)
 _NARROW_WIDTHS_HZ = (4.0, 7.0)
 _NARROW_SHIFTS_HZ = (-2.0, 0.0, 2.0)
 _RIDGE = 0.02
 _RESIDUAL_PPM = (2.008, 3.027, 3.210, 3.920)
 _REFERENCE_WINDOW_PPM = (0.70, 1.08)
 _REFERENCE_PROTONS = 3.0
+_METHYL_PPM = 0.90
+_METHYL_FEET_PPM = (0.60, 1.06)
 
 
 @dataclass(frozen=True)
@@ -191,9 +193,11 @@ def measured_macromolecules(
     areas = weights / norms
     lines = tuple(replace(line, protons=float(a)) for line, a in zip(broad, areas, strict=False) if a > 0)
     start, stop = len(broad), len(broad) + 2 * len(narrow)
+    residual = target - design @ weights
+    _require_methyl(spectrum.ppm[inside], design[:, :start] @ weights[:start], residual)
     return MeasuredMacromolecules(
         basis=_member(spectrum, lines, name),
-        residual=target - design @ weights,
+        residual=residual,
         metabolites=design[:, start:stop] @ weights[start:stop],
         baseline=design[:, stop:] @ weights[stop:],
         ppm=spectrum.ppm[inside],
@@ -232,15 +236,19 @@ def _real(spectrum: Spectrum, line: BroadLine) -> FloatArray:
     return spectrum.with_fid(fid).spectrum().real
 
 
-def _member(spectrum: Spectrum, lines: tuple[BroadLine, ...], name: str) -> Basis:
-    low, high = _REFERENCE_WINDOW_PPM
-    methyl = sum(line.protons for line in lines if low < line.ppm < high)
-    if methyl <= 0:
+def _require_methyl(ppm: FloatArray, broad: FloatArray, residual: FloatArray) -> None:
+    """Refuse a scan whose broad signal has no methyl peak: above five times the residual, and above both of its feet."""
+    peak, left, right = (float(np.interp(place, ppm, broad)) for place in (_METHYL_PPM, *_METHYL_FEET_PPM))
+    if peak < 5 * residual.std() or peak < 1.2 * max(left, right):
         raise BasisError(
             "no macromolecule signal around 0.9 ppm in the nulled scan",
             remedy="check its phase, its frequency reference and that it is metabolite-nulled",
         )
-    factor = _REFERENCE_PROTONS / methyl
+
+
+def _member(spectrum: Spectrum, lines: tuple[BroadLine, ...], name: str) -> Basis:
+    low, high = _REFERENCE_WINDOW_PPM
+    factor = _REFERENCE_PROTONS / sum(line.protons for line in lines if low < line.ppm < high)
     time = spectrum.time
     fid = np.sum([line.fid(time, spectrum.carrier_mhz, spectrum.reference_ppm) for line in lines], axis=0) * factor
     return Basis(

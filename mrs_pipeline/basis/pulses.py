@@ -132,7 +132,7 @@ def foci(time_bandwidth: float = 25.0, factor: float = 5.0, truncation: float = 
     return _waveform(f"FOCI, factor {factor:g}", b1, adiabatic=True, gradient=shape)
 
 
-def slr(flip: float, time_bandwidth: float = 6.0, ripple: float = 0.01, n: int = 256) -> Waveform:
+def slr(flip: float, time_bandwidth: float = 6.0, ripple: float = 0.002, n: int = 256) -> Waveform:
     r"""Return a linear-phase pulse by the inverse Shinnar-Le Roux transform.
 
     Parameters
@@ -148,15 +148,16 @@ def slr(flip: float, time_bandwidth: float = 6.0, ripple: float = 0.01, n: int =
 
     Notes
     -----
-    The B polynomial is a Kaiser-windowed low-pass filter scaled to sin(flip/2) on resonance, A its minimum-phase
-    partner (:math:`|A|^2 + |B|^2 = 1` on the unit circle), and the hard pulses come from the backward
+    The B polynomial is a Kaiser-windowed low-pass filter scaled so that it nowhere exceeds sin(flip/2), A its
+    minimum-phase partner (:math:`|A|^2 + |B|^2 = 1` on the unit circle), and the hard pulses come from the backward
     recursion (Pauly 1991, doi:10.1109/42.75611).
     """
     attenuation = -20 * np.log10(ripple)
     beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21) if attenuation > 21 else 0.0
     x = _symmetric_axis(n)
     filter_ = np.sinc(time_bandwidth * x / 2) * np.kaiser(n, beta)
-    b = filter_ / filter_.sum() * np.sin(np.deg2rad(flip) / 2)
+    highest = np.abs(np.fft.fft(filter_, 32 * n)).max()
+    b = filter_ / highest * np.sin(np.deg2rad(flip) / 2)
     pulses = _inverse_slr(_minimum_phase_partner(b), b.astype(np.complex128))
     return _waveform(f"SLR {flip:g}, {time_bandwidth:g}", pulses)
 
@@ -308,18 +309,14 @@ class ShapedPulse:
     @cached_property
     def bandwidth_hz(self) -> float:
         """Full width at half maximum of the excited transverse or refocused magnetisation, in Hz."""
-        reach = 12 * max(1.0, self._sweep_hz * self.duration) / self.duration
-        offsets = np.linspace(-reach, reach, 2049)
-        alpha, beta = cayley_klein(replace(self, carrier_hz=0.0), offsets)
-        profile = np.abs(beta) ** 2 if self.refocuses else 2 * np.abs(alpha * beta)
+        reach, profile = 4 / self.duration, np.ones(1)
+        while max(profile[0], profile[-1]) > 0.1:
+            reach *= 2
+            offsets = np.linspace(-reach, reach, 2049)
+            alpha, beta = cayley_klein(replace(self, carrier_hz=0.0), offsets)
+            profile = np.abs(beta) ** 2 if self.refocuses else 2 * np.abs(alpha * beta)
         above = offsets[profile > 0.5 * profile.max()]
         return float(above[-1] - above[0])
-
-    @property
-    def _sweep_hz(self) -> float:
-        step = self.duration / len(self.waveform.b1)
-        rates = np.diff(np.unwrap(np.angle(self.waveform.b1))) / step / (2 * np.pi)
-        return float(np.ptp(rates)) if self.waveform.adiabatic else 0.0
 
 
 def cayley_klein(
@@ -371,7 +368,7 @@ SHAPES: dict[str, Shape] = {
     "sinc-gauss": sinc_gauss,
     "gauss": gauss,
     "slr-90": lambda: slr(90.0),
-    "slr-180": lambda: slr(180.0),
+    "slr-180": lambda: slr(180.0, 7.0),
     "hs": hyperbolic_secant,
     "foci": foci,
 }

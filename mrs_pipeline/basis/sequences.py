@@ -201,10 +201,10 @@ def default_kit() -> ShapedKit:
 
     Notes
     -----
-    90: Hamming sinc, 2.6 ms. 180: SLR, 5.2 ms, about 1.2 kHz, the order of product PRESS. Adiabatic: hyperbolic
+    90: Hamming sinc, 2.6 ms. 180: SLR, 5.2 ms, about 1.1 kHz, the order of product PRESS. Adiabatic: hyperbolic
     secant, 4 ms, about 6 kHz (sLASER, inversion of SPECIAL). Editing: Gauss, 14 ms.
     """
-    return ShapedKit(hamming_sinc(8.75), slr(180.0, 6.0), hyperbolic_secant(25.0), gauss())
+    return ShapedKit(hamming_sinc(8.75), slr(180.0, 7.0), hyperbolic_secant(25.0), gauss())
 
 
 def events(sequence: str, timing: Timing, kit: Kit, half: EditHalf = "on") -> Events:
