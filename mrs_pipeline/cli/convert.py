@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 MOST_LEFT = 20
 """Most files printed that no rule matches; an export of a whole study holds thousands."""
 
+DESCRIPTION = """\
+Convert Philips SDAT/SPAR and data/list, Siemens RDA, IMA and TWIX, GE P-files, DICOM,
+LCModel RAW and NIfTI-MRS to a BIDS dataset, with T1w images.
+
+[[convert.scans]] of the study file says what is what; without it, names that hold sub-LABEL
+(and ses-LABEL, voi-LABEL) are understood. Converting again changes nothing. docs/convert.md
+"""
 EXAMPLES = """\
 examples:
   mrs-pipeline convert scanner/ bids/ --study study.toml --nprocs 4
@@ -28,10 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "convert",
         help="convert scanner files to a BIDS dataset",
-        description="Convert Philips SDAT/SPAR and data/list, Siemens RDA, IMA and TWIX, GE P-files, DICOM, LCModel "
-        "RAW and NIfTI-MRS to a BIDS dataset, with T1w images. [[convert.scans]] of the study file says what is what; "
-        "without it, names that hold sub-LABEL (and ses-LABEL, voi-LABEL) are understood. Converting again changes "
-        "nothing.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
