@@ -140,8 +140,8 @@ def _segment(job: ParticipantJob, t1w: Path) -> Maps:
         return Maps(None, f"no tissue maps of {t1w.name}: {problem['problem']}. To fix it: {problem['remedy']}.")
     files = {key: str(value) for key, value in _outputs(_work(job) / name / "segment").items()}
     entities = next(scan.entities for scan in job.scans if scan.t1w == t1w)
-    for key in ("gm", "wm", "csf"):
-        copy_atomic(Path(files[key]), job.out_dir / derivative_path(entities, f"probseg_{key}"))
+    for key, kind in (("gm", "probseg_gm"), ("wm", "probseg_wm"), ("csf", "probseg_csf"), ("brain", "brain_mask")):
+        copy_atomic(Path(files[key]), job.out_dir / derivative_path(entities, kind))
     return Maps(files)
 
 
@@ -200,6 +200,7 @@ def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps]) -> Any:  # 
         sidecars=json.dumps(sidecars, sort_keys=True),
         participant=json.dumps(job.participant, sort_keys=True),
         provenance=json.dumps(provenance(files, job.bids_dir, hashes)),
+        basis_cache=str(job.work_dir / "basis-cache"),
         basis_file=None if job.basis_file is None else str(job.basis_file),
         table=None if job.table is None else str(job.table),
         maps=found.files,

@@ -46,6 +46,7 @@ class ScanInputs:
     ecc: str | None = None
     t1w: str | None = None
     basis_file: str | None = None
+    basis_cache: str = ""
     table: str | None = None
     overlap: str | None = None
     maps: dict[str, str] | None = None
@@ -129,7 +130,9 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
         "preprocess": Preprocess(
             settings=settings["preprocess"], **common, **inputs.some(svs="svs", conc="conc", ecc="ecc")
         ),
-        "basis": PrepareBasis(settings=settings["basis"], **common, **inputs.some(basis_file="basis_file")),
+        "basis": PrepareBasis(
+            settings=settings["basis"], cache=inputs.basis_cache, **common, **inputs.some(basis_file="basis_file")
+        ),
         "fit": Fit(settings=settings["fit"]),
         "tissue": VoxelTissue(
             settings=settings["tissue"],
@@ -167,7 +170,7 @@ def init_segment_wf(*, name: str, t1w: Path, settings: str) -> Any:  # noqa: ANN
     Outputs
     -------
     outputnode
-        ``gm``, ``wm``, ``csf`` maps on the T1w's grid and ``record``, how they were made.
+        ``gm``, ``wm``, ``csf`` maps and ``brain`` mask on the T1w's grid, and ``record``, how they were made.
     """
     from nipype.interfaces import utility as niu
     from nipype.pipeline import engine as pe
@@ -176,7 +179,7 @@ def init_segment_wf(*, name: str, t1w: Path, settings: str) -> Any:  # noqa: ANN
 
     workflow = pe.Workflow(name=name)
     segment = pe.Node(Segment(t1w=str(t1w), settings=settings), name="segment")
-    fields = ["gm", "wm", "csf", "record"]
+    fields = ["gm", "wm", "csf", "brain", "record"]
     outputnode = pe.Node(niu.IdentityInterface(fields=fields), name="outputnode")
     workflow.connect([(segment, outputnode, [(name, name) for name in fields])])
     return workflow

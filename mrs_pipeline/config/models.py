@@ -97,7 +97,11 @@ class BasisSection(Section):
     sequence: Literal["press", "steam", "slaser", "special", "mega-press", "pulse-acquire"] | None = _f(
         None, "Sequence to simulate; empty: taken from the scan's sidecar, PRESS when that is silent."
     )
-    pulses: Literal["ideal", "shaped"] = _f("ideal", "Pulses of the simulation.")
+    pulses: Literal["auto", "ideal", "shaped"] = _f(
+        "auto",
+        "Pulses of the simulation; auto: shaped for a scanner's PRESS at 2.9 T and above, whose narrow refocusing "
+        "pulses change the multiplets, ideal otherwise and for data that state no manufacturer.",
+    )
     te1: float | None = _f(None, "First echo period of PRESS; empty: half of TE, said in the report.", "s", gt=0)
     te2: float | None = _f(None, "Second echo period of PRESS.", "s", gt=0)
     tm: float | None = _f(None, "Mixing time of STEAM.", "s", gt=0)

@@ -52,7 +52,7 @@ def _protocol_block(s: TrialSettings) -> list[str]:
 
 def _basis_block(s: TrialSettings) -> list[str]:
     acq = s.spectrum.acquisition
-    return ["[basis]", f'sequence = "{acq.sequence}"', f"te1 = {acq.te1}", f"te2 = {acq.te2}"]
+    return ["[basis]", f'sequence = "{acq.sequence}"', f"te1 = {acq.te1}", f"te2 = {acq.te2}", 'pulses = "ideal"']
 
 
 def _analysis_block(s: TrialSettings) -> list[str]:

@@ -1,0 +1,88 @@
+"""Real scanner files from file to concentrations, with the commands a user types."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from mrs_pipeline.basis import load_basis
+from mrs_pipeline.cli import main
+from mrs_pipeline.config import FitSection
+from mrs_pipeline.fit import fit_spectrum, read_fit
+from mrs_pipeline.nifti_mrs import read_lcmodel_control, read_lcmodel_raw
+
+pytestmark = pytest.mark.shared_data
+
+
+def rules(*items):
+    lines = []
+    for pattern, role, person in items:
+        lines += ["[[convert.scans]]", f'pattern = "{pattern}"', f'role = "{role}"', f'participant = "{person}"', 'visit = "01"']
+    return "\n".join(lines) + "\n"
+
+
+def process(tmp_path, scanner, study):
+    (tmp_path / "study.toml").write_text(study)
+    arguments = ["--study", str(tmp_path / "study.toml")]
+    assert main(["convert", str(scanner), str(tmp_path / "bids"), *arguments]) == 0
+    assert main(["run", str(tmp_path / "bids"), str(tmp_path / "out"), "participant", *arguments]) == 0
+    folder = next((tmp_path / "out").glob("sub-*/ses-01/mrs"))
+    with next(folder.glob("*_desc-concentrations_mrs.tsv")).open(newline="") as stream:
+        rows = {row["metabolite"]: row for row in csv.DictReader(stream, delimiter="\t")}
+    fit = read_fit(next(folder.glob("*_desc-fit_mrs.json")), next(folder.glob("*_desc-fit_svs.nii.gz")))
+    qc = json.loads(next(folder.glob("*_desc-qc_mrs.json")).read_text())
+    return rows, fit, qc
+
+
+def share_explained(fit, low, high):
+    """Share of the data's variation in a window that the model explains."""
+    inside = (fit.ppm >= low) & (fit.ppm <= high)
+    residual, data = fit.residual.real[inside], fit.data.real[inside]
+    return 1 - residual.var() / data.var()
+
+
+@pytest.fixture(scope="module")
+def te30(tmp_path_factory, shared_data):
+    tissue = "participant_id\tsession\tvoi\tGM\tWM\tCSF\nsub-01\t01\tn/a\t0.55\t0.35\t0.10\n"
+    tmp_path = tmp_path_factory.mktemp("te30")
+    (tmp_path / "tissue.tsv").write_text(tissue)
+    study = rules(
+        ("mrs/*PRESS_raw-act*.SDAT", "svs", "01"), ("mrs/*PRESS_raw-ref*.SDAT", "mrsref", "01"), ("anat/*.nii.gz", "T1w", "01")
+    )
+    study += '[study]\nvisits = ["01"]\n[basis]\nsequence = "press"\n[tissue]\nsource = "table"\n'
+    return process(tmp_path, shared_data / "philips_sub-01", study)
+
+
+def test_philips_te30_from_sdat_to_concentrations(te30):
+    rows, fit, _ = te30
+    assert fit.status in {"ok", "doubtful"}
+    assert share_explained(fit, 1.8, 4.0) > 0.99
+    assert 1.0 < float(rows["tNAA"]["ratio_tCr"]) < 1.8
+    assert 0.12 < float(rows["tCho"]["ratio_tCr"]) < 0.35
+    assert 0.8 < float(rows["Glu"]["ratio_tCr"]) < 1.9
+    for name, low, high in (("tNAA", 7, 17), ("tCr", 6, 14), ("tCho", 1, 3.5), ("Glu", 6, 16)):
+        assert low < float(rows[name]["molal"]) < high
+
+
+def test_philips_te35_with_huge_residual_water(tmp_path, shared_data):
+    basis = shared_data / "basis" / "3T_PRESS_Philips_35ms_noMM.BASIS"
+    study = rules(("*_act.sdat", "svs", "01"), ("*_ref.sdat", "mrsref", "01"))
+    study += f'[study]\nvisits = ["01"]\n[basis]\nsource = "{basis.as_posix()}"\n[tissue]\nsource = "none"\n'
+    rows, fit, qc = process(tmp_path, shared_data / "philips_te35_sub-01", study)
+    assert 1.2 < float(rows["tNAA"]["ratio_tCr"]) < 1.8
+    assert share_explained(fit, 2.0, 4.0) > 0.98
+    fired = {item["name"] for item in qc["verdict"]["fired"]}
+    assert "water_suppression_poor" in fired
+    assert "lipid_inverted" in fired
+
+
+def test_lcmodel_example_agrees_with_what_lcmodel_printed(shared_data):
+    folder = shared_data / "lcmodel_example"
+    control = read_lcmodel_control(folder / "control.file")
+    spectrum = read_lcmodel_raw(folder / "data.raw", dwell=control.dwell, carrier_mhz=control.carrier_mhz)
+    fit = fit_spectrum(spectrum, load_basis(folder / "3t.basis"), FitSection())
+    # LCModel 6.3-1R, out_ref_build.ps: concentrations relative to Cr+PCr
+    for name, printed in (("tNAA", 1.306), ("tCho", 0.250), ("Ins", 0.911), ("Glx", 1.510)):
+        assert fit.ratio(name, "tCr")[0] == pytest.approx(printed, rel=0.15), name
+    assert np.isfinite(fit.crlb[fit.names.index("NAA")])
