@@ -101,7 +101,7 @@ def _cardinal(u: FloatArray, degree: int) -> FloatArray:
     return (left + right) / degree
 
 
-def make_baseline(n_points: int, width_ppm: float) -> Baseline:
+def make_baseline(n_points: int, width_ppm: float, weight: FloatArray | None = None) -> Baseline:
     """Build the baseline family of a window.
 
     Parameters
@@ -110,11 +110,13 @@ def make_baseline(n_points: int, width_ppm: float) -> Baseline:
         Points in the window.
     width_ppm
         Width of the window in ppm.
+    weight
+        Weight of each point, shape ``(n_points,)``; the modes are then those of the weighted problem.
     """
     n_splines = max(6, min(n_points // 2, round(SPLINES_PER_PPM * width_ppm) + DEGREE))
     splines = bspline_matrix(n_points, n_splines)
     difference = np.diff(np.eye(n_splines), n=2, axis=0)
-    q, r = np.linalg.qr(splines)
+    q, r = np.linalg.qr(splines if weight is None else splines * weight[:, None])
     root = np.linalg.solve(r.T, difference.T).T
     _, singular, rows = np.linalg.svd(root, full_matrices=True)
     penalty = np.concatenate([singular**2, np.zeros(n_splines - singular.size)])

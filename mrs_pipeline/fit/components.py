@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from mrs_pipeline.fit.priors import PeakFamily
 from mrs_pipeline.fit.projection import BoolArray
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
-METABOLITES, MACROMOLECULES, LIPIDS = 0, 1, 2
+METABOLITES, MACROMOLECULES, LIPIDS, ARTEFACT = 0, 1, 2, 3
 """Lineshape groups. Macromolecules and lipids never share the metabolites' lineshape: tied to it they bias tNAA by 12-21 %."""
 
 
@@ -29,7 +30,9 @@ class Components:
     group
         Lineshape group of each, shape ``(K,)``.
     width
-        Nominal Gaussian width of each peak in Hz (0 for metabolites), shape ``(K,)``.
+        Nominal Gaussian width of each background signal in Hz (0 for metabolites), shape ``(K,)``.
+    damped
+        Whether ``fids`` already decays with that width (measured signals do, peaks do not), shape ``(K,)``.
     signed
         Amplitudes that may be negative, shape ``(K,)``.
     """
@@ -38,23 +41,29 @@ class Components:
     fids: ComplexArray
     group: npt.NDArray[np.int_]
     width: FloatArray
+    damped: BoolArray
     signed: BoolArray
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def with_signed(self, group: int) -> Components:
-        """Let the amplitudes of a group take either sign (an artefact is no tissue signal)."""
-        return replace(self, signed=self.signed | (self.group == group))
-
-    def without(self, group: int) -> Components:
-        """Drop a group."""
-        return self.subset(self.group != group)
+    def joined(self, other: Components) -> Components:
+        """Append further components."""
+        return Components(
+            self.names + other.names,
+            np.concatenate([self.fids, other.fids]),
+            np.concatenate([self.group, other.group]),
+            np.concatenate([self.width, other.width]),
+            np.concatenate([self.damped, other.damped]),
+            np.concatenate([self.signed, other.signed]),
+        )
 
     def subset(self, keep: BoolArray) -> Components:
         """Keep the marked components."""
         names = tuple(name for name, kept in zip(self.names, keep, strict=True) if kept)
-        return Components(names, self.fids[keep], self.group[keep], self.width[keep], self.signed[keep])
+        return Components(
+            names, self.fids[keep], self.group[keep], self.width[keep], self.damped[keep], self.signed[keep]
+        )
 
 
 def assemble(spectrum: Spectrum, basis: Basis, families: tuple[tuple[int, PeakFamily], ...]) -> Components:
@@ -72,27 +81,49 @@ def assemble(spectrum: Spectrum, basis: Basis, families: tuple[tuple[int, PeakFa
     adapted = basis.resampled(spectrum.dwell, spectrum.n_points, spectrum.carrier_mhz, spectrum.reference_ppm)
     parts = [_metabolites(tuple(adapted.names), np.asarray(adapted.fids))]
     parts += [_peaks(spectrum, family, group) for group, family in families]
+    return reduce(Components.joined, parts)
+
+
+def artefact_components(spectrum: Spectrum, ppm: FloatArray, width_ppm: float) -> Components:
+    """Gaussian bumps of either sign that soak up a lipid artefact of any shape.
+
+    Parameters
+    ----------
+    spectrum
+        Data.
+    ppm
+        Centres, shape ``(m,)``.
+    width_ppm
+        Full width at half maximum of each.
+    """
+    count = ppm.size
+    fids = gaussian_lines((ppm - spectrum.reference_ppm) * spectrum.carrier_mhz, np.zeros(count), spectrum.time)
     return Components(
-        names=sum((part.names for part in parts), ()),
-        fids=np.concatenate([part.fids for part in parts]),
-        group=np.concatenate([part.group for part in parts]),
-        width=np.concatenate([part.width for part in parts]),
-        signed=np.concatenate([part.signed for part in parts]),
+        names=tuple(f"Art{round(100 * value):03d}" for value in ppm),
+        fids=fids,
+        group=np.full(count, ARTEFACT),
+        width=np.full(count, width_ppm * spectrum.carrier_mhz),
+        damped=np.zeros(count, bool),
+        signed=np.ones(count, bool),
     )
 
 
 def _metabolites(names: tuple[str, ...], fids: ComplexArray) -> Components:
     count = len(names)
-    return Components(names, fids, np.full(count, METABOLITES), np.zeros(count), np.zeros(count, bool))
+    return Components(
+        names, fids, np.full(count, METABOLITES), np.zeros(count), np.ones(count, bool), np.zeros(count, bool)
+    )
 
 
 def _peaks(spectrum: Spectrum, family: PeakFamily, group: int) -> Components:
     count = len(family.peaks)
     ppm = np.array([peak.ppm for peak in family.peaks])
     width = np.array([peak.width for peak in family.peaks]) * spectrum.carrier_mhz
-    fids = family.protons * gaussian_lines((ppm - spectrum.reference_ppm) * spectrum.carrier_mhz, width, spectrum.time)
+    fids = family.protons * gaussian_lines(
+        (ppm - spectrum.reference_ppm) * spectrum.carrier_mhz, np.zeros(count), spectrum.time
+    )
     names = tuple(peak.name for peak in family.peaks)
-    return Components(names, fids, np.full(count, group), width, np.zeros(count, bool))
+    return Components(names, fids, np.full(count, group), width, np.zeros(count, bool), np.zeros(count, bool))
 
 
 def gaussian_lines(frequency: FloatArray, width: FloatArray, time: FloatArray) -> ComplexArray:

@@ -10,7 +10,7 @@ from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.baseline import Baseline, make_baseline
-from mrs_pipeline.fit.components import LIPIDS, MACROMOLECULES, METABOLITES, Components, assemble
+from mrs_pipeline.fit.components import LIPIDS, MACROMOLECULES, METABOLITES, Components, artefact_components, assemble
 from mrs_pipeline.fit.model import Model, make_model
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.priors import PeakFamily, Priors, family_ratio_rows, load_priors, metabolite_ratio_rows
@@ -19,14 +19,18 @@ from mrs_pipeline.fit.selection import stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
 from mrs_pipeline.fit.start import find_shift_and_phase, noise_sd
 from mrs_pipeline.fit.summary import summarise
-from mrs_pipeline.spectrum import FloatArray, Spectrum
+from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
 
+LONGEST_FID_S = 0.5
 START_WIDTHS_HZ = (3.0, 6.0, 10.0, 16.0)
 COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
-LIPID_REGION_PPM = (0.5, 1.75)
-CLEAN_REGION_PPM = (1.9, 4.1)
-ARTEFACT_RATIO = 3.0
+ARTEFACT_PPM = (0.6, 1.75)
+ARTEFACT_SPACING_PPM = 0.12
+ARTEFACT_DEPTH = 8.0
+ARTEFACT_SHARE = 0.1
+"""Depth under the line between 0.6 and 1.75 ppm, in noise SDs and as a share of the tallest metabolite peak, from which
+a negative lipid artefact is modelled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +102,19 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection) -> Prepared:
     """Check the input, assemble the components and take out a first shift and phase."""
     _check(spectrum, settings)
     priors = load_priors(settings.priors)
+    spectrum = shortened(spectrum)
     components = assemble(spectrum, basis, _families(priors, settings))
     shift, phase = find_shift_and_phase(spectrum, components, priors)
     corrected = spectrum.shifted(-shift).phased(-np.rad2deg(phase))
     return Prepared(corrected, components, shift, phase, noise_sd(spectrum), priors)
+
+
+def shortened(spectrum: Spectrum) -> Spectrum:
+    """Cut the FID where lines in vivo have decayed; data and model alike, so that nothing is distorted."""
+    from scipy.fft import next_fast_len
+
+    count = int(next_fast_len(round(LONGEST_FID_S / spectrum.dwell)))
+    return spectrum if count >= spectrum.n_points else spectrum.with_fid(spectrum.fid[:count])
 
 
 def _check(spectrum: Spectrum, settings: FitSection) -> None:
@@ -128,27 +141,39 @@ def _families(priors: Priors, settings: FitSection) -> tuple[tuple[int, PeakFami
 
 
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
-    """Coarse fit, stiffness, full fit, stiffness again, final fit."""
+    """Fit coarsely, then twice in full, each time at the stiffness the criterion finds."""
     model = _model(prepared, settings, ppm)
-    data = _window_data(model, prepared.spectrum)
-    baseline = None if settings.baseline == "none" else make_baseline(data.size, ppm[1] - ppm[0])
+    data = np.asarray(model.to_window(prepared.spectrum.fid).real)
+    weight = water_weight(_axis(model, prepared))
+    baseline = None if settings.baseline == "none" else make_baseline(data.size, ppm[1] - ppm[0], weight)
     coarse = 0.0 if baseline is None else baseline.stiffness(COARSE_DIMENSIONS_PER_PPM * baseline.width_ppm)
-    first = Objective(model, data, prepared.noise, baseline, coarse, np.zeros((0, len(prepared.components))))
-    theta = _coarse(first)
-    spent = first.evaluations
-    noise = _effective_noise(first, theta, prepared.noise)
-    amplitudes = first.at(theta).solution.amplitudes
-    fitted: Fitted | None = None
+    none = np.zeros((0, len(prepared.components)))
+    objective = Objective(model, data, prepared.noise, baseline, coarse, none, weight)
+    solution = _coarse(objective)
+    spent = objective.evaluations
     for tolerance in (1e-3, 1e-6):
-        rows = _amplitude_rows(prepared, amplitudes)
-        stiffness = _stiffness(settings, model, theta, data, noise, baseline, rows)
-        objective = Objective(model, data, noise, baseline, stiffness, rows)
+        theta = solution.theta
+        noise = _effective_noise(objective, theta, prepared.noise)
+        rows = _amplitude_rows(prepared, objective.at(theta).solution.amplitudes)
+        stiffness = _stiffness(settings, model, theta, data, weight / noise, baseline, rows)
+        objective = Objective(model, data, noise, baseline, stiffness, rows, weight)
         solution = solve(objective, theta, tolerance=tolerance)
-        theta, amplitudes = solution.theta, objective.at(solution.theta).solution.amplitudes
         spent += objective.evaluations
-        fitted = Fitted(prepared, objective, solution, ppm, spent)
-    assert fitted is not None
-    return fitted
+    return Fitted(prepared, objective, solution, ppm, spent)
+
+
+def _axis(model: Model, prepared: Prepared) -> FloatArray:
+    """Chemical shift of each window point in ppm."""
+    return np.asarray(prepared.priors.pivot_ppm + model.offset_hz / prepared.spectrum.carrier_mhz)
+
+
+def water_weight(ppm: FloatArray) -> FloatArray:
+    """Weight of each point: 1 up to 4.0 ppm, falling to 0.2 at 4.2 ppm and beyond on the water side.
+
+    Water suppression attenuates what is within about 0.6 ppm of water, and the wings of residual water are largest there:
+    the basis is not expected to hold to the noise. The weight stands for that extra variance.
+    """
+    return np.asarray(np.interp(np.abs(ppm - WATER_PPM), [WATER_PPM - 4.2, WATER_PPM - 4.0], [0.2, 1.0]))
 
 
 def _model(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Model:
@@ -163,11 +188,7 @@ def _model(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -
     )
 
 
-def _window_data(model: Model, spectrum: Spectrum) -> FloatArray:
-    return np.asarray(model.to_window(spectrum.fid).real)
-
-
-def _coarse(objective: Objective) -> FloatArray:
+def _coarse(objective: Objective) -> Solution:
     """Best of a few start widths, then the common parameters alone."""
     model = objective.model
     starts = []
@@ -177,13 +198,17 @@ def _coarse(objective: Objective) -> FloatArray:
         starts.append(theta)
     start = min(starts, key=objective.cost)
     common = np.array([model.index[name] for name in ("phi0", "shift", "gauss")])
-    return solve(objective, start, common, tolerance=1e-3, max_evaluations=25).theta
+    return solve(objective, start, common, tolerance=1e-3, max_evaluations=25)
 
 
 def _effective_noise(objective: Objective, theta: FloatArray, noise: float) -> float:
-    """Noise SD that priors are weighed against: the larger of noise and structured misfit of the coarse fit."""
-    residual = objective.at(theta).residual
-    return float(noise * max(1.0, np.sqrt(np.mean(residual**2))))
+    """Noise SD that priors are weighed against: the larger of the noise and of what the last fit left over."""
+    point = objective.at(theta)
+    spent = float(point.solution.free.sum())
+    if objective.baseline is not None:
+        spent += objective.baseline.dimensions(objective.stiffness)
+    left = np.sum(point.residual**2) / max(point.residual.size - spent, 0.2 * point.residual.size)
+    return float(max(noise, objective.noise_sd * np.sqrt(left)))
 
 
 def _amplitude_rows(prepared: Prepared, amplitudes: FloatArray) -> FloatArray:
@@ -207,7 +232,7 @@ def _stiffness(
     model: Model,
     theta: FloatArray,
     data: FloatArray,
-    noise: float,
+    scale: FloatArray,
     baseline: Baseline | None,
     rows: FloatArray,
 ) -> float:
@@ -215,39 +240,48 @@ def _stiffness(
         return 0.0
     if settings.baseline != "auto":
         return baseline.stiffness(float(settings.baseline) * baseline.width_ppm)
-    return stiffness_path(model, theta, data, noise, baseline, rows).best(CRITERION)
+    return stiffness_path(model, theta, data, scale, baseline, rows).best(CRITERION)
 
 
 def _tame_artefact(
     prepared: Prepared, settings: FitSection, fitted: Fitted
 ) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
-    """Refit with signed lipids, then without the lipid region, when that region does not fit."""
-    before = artefact_ratio(fitted)
-    if before < ARTEFACT_RATIO:
+    """Refit with bumps of either sign below 1.75 ppm where a negative lipid artefact stands, and say so."""
+    depth, share = artefact_depth(fitted)
+    if settings.ppm[0] > ARTEFACT_PPM[0] or depth < ARTEFACT_DEPTH or share < ARTEFACT_SHARE:
         return fitted, (), ()
-    signed = run(replace(prepared, components=prepared.components.with_signed(LIPIDS)), settings, settings.ppm)
-    after = artefact_ratio(signed)
-    if after < ARTEFACT_RATIO:
-        note = f"the residual at {_span(LIPID_REGION_PPM)} was {before:.1f} times that elsewhere; lipid peaks of either sign explain it"
-        return signed, ("lipid_artefact",), (note,)
-    window = (LIPID_REGION_PPM[1], settings.ppm[1])
-    trimmed = run(replace(prepared, components=prepared.components.without(LIPIDS)), settings, window)
-    note = f"the residual at {_span(LIPID_REGION_PPM)} is {min(before, after):.1f} times that elsewhere; only {_span(window)} was fitted"
-    return trimmed, ("lipid_artefact", "window_trimmed"), (note,)
+    again = run(replace(prepared, components=_with_bumps(prepared)), settings, settings.ppm)
+    note = (
+        f"an inverted signal of {depth:.0f} noise SDs stands at {ARTEFACT_PPM[0]:g}-{ARTEFACT_PPM[1]:g} ppm (lipid from "
+        "outside the voxel, or a subtraction error); it was taken up by free bumps there and macromolecules below 1.75 ppm "
+        "are not to be trusted"
+    )
+    return again, ("lipid_artefact",), (note,)
 
 
-def _span(ppm: tuple[float, float]) -> str:
-    return f"{ppm[0]:g}-{ppm[1]:g} ppm"
+def _with_bumps(prepared: Prepared) -> Components:
+    centres = np.arange(ARTEFACT_PPM[0], ARTEFACT_PPM[1] + 1e-9, ARTEFACT_SPACING_PPM)
+    bumps = artefact_components(prepared.spectrum, centres, 2.0 * ARTEFACT_SPACING_PPM)
+    return prepared.components.joined(bumps)
 
 
-def artefact_ratio(fitted: Fitted) -> float:
-    """Residual in the lipid region over that between 1.9 and 4.1 ppm (root mean squares)."""
-    model = fitted.objective.model
-    spectrum = fitted.prepared.spectrum
-    ppm = fitted.prepared.priors.pivot_ppm + model.offset_hz / spectrum.carrier_mhz
-    residual = fitted.objective.at(fitted.solution.theta).residual
-    inside = (ppm >= LIPID_REGION_PPM[0]) & (ppm <= LIPID_REGION_PPM[1])
-    clean = (ppm >= CLEAN_REGION_PPM[0]) & (ppm <= CLEAN_REGION_PPM[1])
-    if inside.sum() < 8:
-        return 0.0
-    return float(np.sqrt(np.mean(residual[inside] ** 2) / np.mean(residual[clean] ** 2)))
+def artefact_depth(fitted: Fitted) -> tuple[float, float]:
+    """Depth of the signal below 1.75 ppm: in SDs of the noise that the fit found, and over the tallest metabolite peak.
+
+    Notes
+    -----
+    Data minus metabolites, smoothed by the bumps alone; the straight line through its ends is the reference, so that an
+    offset or tilt of the whole spectrum does not count. Macromolecules and lipids are positive: what lies below is neither.
+    """
+    model, prepared = fitted.objective.model, fitted.prepared
+    ppm = _axis(model, prepared)
+    amplitudes = fitted.objective.at(fitted.solution.theta).solution.amplitudes
+    metabolites = np.where(model.components.group == METABOLITES, amplitudes, 0.0)
+    signal = (metabolites @ model.spectra(fitted.solution.theta)).real
+    left = model.to_window(prepared.spectrum.fid).real - signal
+    inside = (ppm >= ARTEFACT_PPM[0]) & (ppm <= ARTEFACT_PPM[1])
+    width = max(1, round(0.08 / float(ppm[1] - ppm[0])))
+    smooth = np.convolve(left, np.ones(width) / width, mode="same")[inside]
+    line = np.interp(ppm[inside], ppm[inside][[0, -1]], [np.median(smooth[:width]), np.median(smooth[-width:])])
+    depth = float(-np.min(smooth - line))
+    return depth / fitted.objective.noise_sd, depth / float(max(signal.max(), 1e-300))

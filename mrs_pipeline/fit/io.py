@@ -38,8 +38,8 @@ def write_fit(fit: FitResult, json_path: str | Path, nifti_path: str | Path, sou
     The curves lie along ``DIM_USER_0``: model, baseline, residual, then every component that is present; data = model +
     residual. They are FIDs of twice the length whose spectrum is the curve inside the fitted window and zero outside.
     """
-    n_fft = 2 * source.spectrum.n_points
-    first = _first_bin(fit, source)
+    n_fft = _length(fit, source)
+    first = _first_bin(fit, source, n_fft)
     shown = [name for name, curve in fit.components.items() if np.any(curve)]
     curves = np.array([getattr(fit, name) for name in CURVES] + [fit.components[name] for name in shown])
     fids = _to_fids(curves, first, n_fft).astype(np.complex64)
@@ -73,11 +73,16 @@ def read_fit(json_path: str | Path, nifti_path: str | Path) -> FitResult:
         ) from error
 
 
-def _first_bin(fit: FitResult, source: NiftiMrs) -> int:
+def _length(fit: FitResult, source: NiftiMrs) -> int:
+    """Points of the zero-filled spectrum that the window was cut from, by its spacing."""
+    hertz = (fit.ppm[-1] - fit.ppm[0]) * source.spectrum.carrier_mhz / (fit.ppm.size - 1)
+    return round(float(1.0 / (hertz * source.spectrum.dwell)))
+
+
+def _first_bin(fit: FitResult, source: NiftiMrs, n_fft: int) -> int:
     """Index of the first window point in the centred, zero-filled spectrum."""
-    spectrum = source.spectrum
-    hertz = (fit.ppm[0] - spectrum.reference_ppm) * spectrum.carrier_mhz
-    return round(hertz * 2 * spectrum.n_points * spectrum.dwell) + spectrum.n_points
+    hertz = (fit.ppm[0] - source.spectrum.reference_ppm) * source.spectrum.carrier_mhz
+    return round(float(hertz * n_fft * source.spectrum.dwell)) + n_fft // 2
 
 
 def _to_fids(curves: ComplexArray, first: int, n_fft: int) -> ComplexArray:

@@ -2,14 +2,15 @@ r"""The signal model: forward, derivatives, bounds and start of the nonlinear pa
 
 Component ``k`` of group ``g`` at time ``t``:
 
-.. math:: b_k(t)\,\exp\{2\pi i(\delta_g+\delta_k)t - \pi(L_g + l_k)t - c_g t^2 + i\gamma(at)^3/6\}
+.. math:: b_k(t)\,\exp\{2\pi i(\delta_g+\delta_k)t - \pi(L_g + l_k)t - c_g t^2 + \textstyle\sum_j(i\beta_j-\alpha_j)B_j(t)\}
 
-with shifts :math:`\delta` and Lorentzian widths :math:`L, l` in Hz. For metabolites
-:math:`c = (\pi G)^2/(4\ln2) = a^2/2` with the common Gaussian width ``G``; :math:`\gamma` is the skewness of the distribution of
-resonance frequencies in the voxel, the next term of its cumulant expansion. A peak of nominal
-width ``w`` in a background group has :math:`c = (f^2-1)(\pi w)^2/(4\ln2)`, one relative width ``f`` per group. The spectrum is
-:math:`\exp\{i\phi_0 + 2\pi i\tau(f-f_\mathrm{pivot})\}` times the Fourier transform, zero-filled to twice the length, so that its
-real part carries all the information of the FID with independent noise.
+with shifts :math:`\delta` and Lorentzian widths :math:`L, l` in Hz. Metabolites share the Gaussian width ``G``,
+:math:`c = (\pi G)^2/(4\ln2)`. All share a non-parametric part: smooth functions :math:`B_j` of time (quadratic B-splines in
+:math:`\ln(1+t/\tau)`, zero at the echo top) for what shim and eddy currents do to phase (:math:`\beta`) and envelope
+(:math:`\alpha`) of every line alike. A peak of nominal width ``w`` in a background group has
+:math:`c = f^2(\pi w)^2/(4\ln2)`, one relative width ``f`` per group. The spectrum is
+:math:`\exp\{i\phi_0 + 2\pi i\tau(f-f_\mathrm{pivot})\}` times the Fourier transform, zero-filled to twice the length, so
+that its real part carries all the information of the FID with independent noise.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft as scipy_fft
 
-from mrs_pipeline.fit.components import METABOLITES, Components
+from mrs_pipeline.fit.components import ARTEFACT, METABOLITES, Components
 from mrs_pipeline.fit.priors import Priors
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
@@ -127,7 +128,7 @@ class Model:
         out *= self.components.fids
         for group in np.unique(self.components.group):
             rows = self.components.group == group
-            out[rows] *= np.exp(self.higher_terms(theta, int(group)))
+            out[rows] *= np.exp(self.gaussian_exponent(theta, int(group)) + self.shape_exponent(theta))
         return np.asarray(out)
 
     @property
@@ -145,15 +146,32 @@ class Model:
         width = width + np.where(group == METABOLITES, theta[self.index["lorentz"]], 0.0)
         return np.asarray(2j * np.pi * shift - np.pi * width)
 
-    def higher_terms(self, theta: npt.NDArray[Any], group: int) -> npt.NDArray[Any]:
-        """Exponent beyond first order in time for a group, shape ``(1, n_points)`` or one row per component."""
+    def gaussian_exponent(self, theta: npt.NDArray[Any], group: int) -> npt.NDArray[Any]:
+        """Gaussian decay of a group, shape ``(1, n_points)`` or one row per component."""
         t = self.time
-        if group != METABOLITES:
-            factor = theta[self.index[f"width_group{group}"]]
-            width = self.components.width[self.components.group == group, None]
-            return np.asarray(-GAUSS * (width * t) ** 2 * (factor**2 - 1.0))
-        reach = theta[self.index["gauss"]] * np.sqrt(2.0 * GAUSS) * t
-        return np.asarray((-(reach**2) / 2.0 + 1j * theta[self.index["skewness"]] * reach**3 / 6.0)[None, :])
+        if group == METABOLITES:
+            return np.asarray(-GAUSS * (theta[self.index["gauss"]] * t[None, :]) ** 2)
+        factor = theta[self.index[f"width_group{group}"]] if f"width_group{group}" in self.index else 1.0
+        rows = self.components.group == group
+        width, damped = self.components.width[rows, None], self.components.damped[rows, None]
+        return np.asarray(-GAUSS * (width * t) ** 2 * (factor**2 - damped))
+
+    def shape_exponent(self, theta: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Non-parametric part of the lineshape, the same for every component, shape ``(n_points,)``."""
+        if not self._shape_index.size:
+            return np.zeros(self.time.size)
+        return np.asarray(theta[self._shape_index] @ self._shape_functions)
+
+    @cached_property
+    def _shape_index(self) -> npt.NDArray[np.int_]:
+        """Positions of the non-parametric lineshape parameters: phases, then envelopes."""
+        return np.array([i for i, name in enumerate(self.names) if name.startswith(("eddy_", "envelope_"))], dtype=int)
+
+    @cached_property
+    def _shape_functions(self) -> ComplexArray:
+        """Exponent per unit of each non-parametric parameter, shape ``(2 m, n_points)``."""
+        splines = lineshape_splines(self.time, self._shape_index.size // 2)
+        return np.concatenate([1j * splines, -splines])
 
     def spectra(self, theta: npt.NDArray[Any]) -> ComplexArray:
         """Complex spectra of all components at unit amplitude, shape ``(K, n)``."""
@@ -189,34 +207,32 @@ class Model:
         """
         phase = self.phase(theta)
         adjoint = modulated * self.from_window(residual * phase)
-        powers = self.time[:, None] ** np.arange(4)
+        powers = self.time[:, None] ** np.arange(3)
         moments = adjoint @ powers
         ramp = modulated @ self.from_window(residual * phase * self.offset_hz)
-        moved = self._moved(theta, amplitudes, modulated, phase)
-        return moved, self._pull(theta, moments, ramp)
+        pull = self._pull(theta, moments, ramp)
+        if self._shape_index.size:
+            pull[self._shape_index] = (adjoint @ self._shape_functions.T).real.T
+        return self._moved(theta, amplitudes, modulated, phase), pull
 
     def _group_factors(self, theta: FloatArray) -> dict[str, tuple[FloatArray, npt.NDArray[Any]]]:
-        """Polynomial in time of each group parameter: per component, factors of t, t^2, t^3; shape ``(K,)`` and ``(K, 3)``."""
+        """Polynomial in time of each group parameter: weight per component, shape ``(K,)``, and factors of t and t^2."""
         components = self.components
         everyone = np.ones(len(components))
         metabolite = (components.group == METABOLITES).astype(float)
-        root = np.sqrt(2.0 * GAUSS)
-        gauss, skew = theta[self.index["gauss"]], theta[self.index["skewness"]]
-        gauss_terms = [0.0, -(root**2) * gauss, 0.5j * skew * root**3 * gauss**2]
         factors: dict[str, tuple[FloatArray, npt.NDArray[Any]]] = {
-            "shift": (everyone, np.array([2j * np.pi, 0, 0])),
-            "lorentz": (metabolite, np.array([-np.pi, 0, 0])),
-            "gauss": (metabolite, np.array(gauss_terms)),
-            "skewness": (metabolite, np.array([0, 0, 1j * (root * gauss) ** 3 / 6.0])),
+            "shift": (everyone, np.array([2j * np.pi, 0.0])),
+            "lorentz": (metabolite, np.array([-np.pi, 0.0])),
+            "gauss": (metabolite, np.array([0.0, -2.0 * GAUSS * theta[self.index["gauss"]]])),
         }
         for number in (1, 2):
             if f"width_group{number}" in self.index:
                 member = (components.group == number).astype(float)
                 factor = theta[self.index[f"width_group{number}"]]
-                factors[f"shift_group{number}"] = (member, np.array([2j * np.pi, 0, 0]))
+                factors[f"shift_group{number}"] = (member, np.array([2j * np.pi, 0.0]))
                 factors[f"width_group{number}"] = (
                     member * components.width**2,
-                    np.array([0, -2.0 * GAUSS * factor, 0]),
+                    np.array([0.0, -2.0 * GAUSS * factor]),
                 )
         return factors
 
@@ -236,6 +252,9 @@ class Model:
                 moved[self._own_width[component]] = -np.pi * first[row].real
         for name, (weight, factor) in self._group_factors(theta).items():
             moved[self.index[name]] = self._group_moved(weight[present], factor, weighted, first, phase)
+        if self._shape_index.size:
+            shaped = weighted.sum(axis=0) * self._shape_functions
+            moved[self._shape_index] = (phase * self.to_window(shaped)).real
         return moved
 
     def _group_moved(
@@ -246,11 +265,10 @@ class Model:
         first: ComplexArray,
         phase: ComplexArray,
     ) -> FloatArray:
-        """Derivative of the sum of components along one group parameter, shape ``(n,)``."""
+        """Differentiate the sum of components along one group parameter, shape ``(n,)``."""
         out = factor[0] * (weight @ first)
-        if factor[1] or factor[2]:
-            t = self.time
-            out = out + phase * self.to_window((weight @ weighted) * (factor[1] * t**2 + factor[2] * t**3))
+        if factor[1]:
+            out = out + factor[1] * phase * self.to_window((weight @ weighted) * self.time**2)
         return np.asarray(out.real)
 
     def _pull(self, theta: FloatArray, moments: ComplexArray, ramp: ComplexArray) -> FloatArray:
@@ -264,6 +282,28 @@ class Model:
         for name, (weight, factor) in self._group_factors(theta).items():
             pull[self.index[name]] = weight * (moments[:, 1:] @ factor).real
         return pull
+
+
+SPLINE_TAU_S = 0.010
+SPLINE_END_S = 0.400
+
+
+def lineshape_splines(time: FloatArray, count: int) -> FloatArray:
+    r"""Smooth functions of time that vanish at the echo top, shape ``(count, n_points)``.
+
+    Notes
+    -----
+    Quadratic B-splines with equal knots in :math:`u = \ln(1 + t/\tau)`, :math:`\tau` = 10 ms, clamped at both ends, held
+    after 400 ms; the first one, alone not zero at t = 0, is left out.
+    """
+    from scipy.interpolate import BSpline
+
+    u = np.log1p(np.minimum(time, SPLINE_END_S) / SPLINE_TAU_S)
+    end = np.log1p(SPLINE_END_S / SPLINE_TAU_S)
+    inner = np.linspace(0.0, end, count)
+    knots = np.concatenate([[0.0, 0.0], inner, [end, end]])
+    design = BSpline.design_matrix(np.minimum(u, end * (1 - 1e-12)), knots, 2).toarray()
+    return np.asarray(design[:, 1:].T)
 
 
 def token(name: str) -> str:
@@ -335,9 +375,16 @@ def _parameters(
         Parameter("phi1", 0.0, 0.0, priors.phase_first_sd if first_order else HELD, -1e-3, 1e-3),
         Parameter("shift", 0.0, 0.0, wide, -6.0 * wide, 6.0 * wide),
         Parameter("gauss", gauss_start, gauss_start, gauss_sd, 0.0, shape["gauss_max_hz"]),
-        Parameter("lorentz", 0.0, 0.0, lorentz_sd, -0.5, 20.0),
-        Parameter("skewness", 0.0, 0.0, shape["skewness_sd"] if asymmetric else HELD, -2.0, 2.0),
+        Parameter("lorentz", 0.0, 0.0, lorentz_sd, -3.0, 25.0),
     ]
+    if asymmetric:
+        count = int(shape["spline_count"])
+        sds = {"eddy": shape["eddy_sd_rad"], "envelope": shape["envelope_sd"]}
+        out += [
+            Parameter(f"{kind}_{number}", 0.0, 0.0, sd, -10 * sd, 10 * sd)
+            for kind, sd in sds.items()
+            for number in range(count)
+        ]
     for number, family in ((1, priors.macromolecules), (2, priors.lipids)):
         if (components.group == number).any():
             sd = family.shift_sd_ppm * mhz
@@ -349,6 +396,8 @@ def _parameters(
 
 
 def _own_parameters(name: str, group: int, priors: Priors, mhz: float) -> list[Parameter]:
+    if group == ARTEFACT:
+        return [Parameter(f"shift_{token(name)}", 0.0, 0.0, HELD, -1.0, 1.0)]
     if group != METABOLITES:
         family = priors.macromolecules if group == 1 else priors.lipids
         sd = family.shift_sd_ppm * mhz

@@ -58,6 +58,8 @@ class Objective:
         Baseline stiffness.
     rows
         Prior rows on the amplitudes, shape ``(m, K)``; their target is zero.
+    weight
+        Weight of each point, shape ``(n,)``; ones when ``None``.
 
     Notes
     -----
@@ -72,7 +74,9 @@ class Objective:
         baseline: Baseline | None,
         stiffness: float,
         rows: FloatArray,
+        weight: FloatArray | None = None,
     ) -> None:
+        self.weight = np.ones(data.size) if weight is None else weight
         self.model, self.baseline, self.stiffness, self.rows = model, baseline, stiffness, rows
         self.noise_sd = noise_sd
         self.target = self.whiten(data)
@@ -82,9 +86,21 @@ class Objective:
         self._last: Evaluation | None = None
 
     def whiten(self, x: FloatArray) -> FloatArray:
-        """Divide by the noise and project the baseline out, shape ``(..., n)``."""
-        scaled = x / self.noise_sd
-        return scaled if self.baseline is None else self.baseline.annihilate(self.stiffness, scaled)
+        """Weigh, divide by the noise and project the baseline out, shape ``(..., n)``."""
+        return self._annihilate(x * (self.weight / self.noise_sd))
+
+    def unwhiten(self, x: FloatArray) -> FloatArray:
+        """Apply the transpose of :meth:`whiten`, shape ``(n,)``."""
+        return self._annihilate(x) * (self.weight / self.noise_sd)
+
+    def _annihilate(self, x: FloatArray) -> FloatArray:
+        return x if self.baseline is None else self.baseline.annihilate(self.stiffness, x)
+
+    def smooth(self, left: FloatArray) -> FloatArray:
+        """Baseline of what the components leave of the data, shape ``(n,)``."""
+        if self.baseline is None:
+            return np.zeros_like(left)
+        return self.baseline.estimate(self.stiffness, left * self.weight) / self.weight
 
     def at(self, theta: FloatArray) -> Evaluation:
         """Evaluate at full nonlinear parameters (or return the kept evaluation)."""
@@ -108,7 +124,7 @@ class Objective:
     def jacobian(self, theta: FloatArray) -> FloatArray:
         """Derivative of :meth:`residual` with respect to the varying parameters."""
         point = self.at(theta)
-        back = self.whiten(point.residual)
+        back = self.unwhiten(point.residual)
         moved, pull = self.model.derivatives(theta, point.solution.amplitudes, point.modulated, back)
         use = self.varying
         data = projected_jacobian(

@@ -12,12 +12,13 @@ import numpy as np
 
 from mrs_pipeline.fit.baseline import Baseline
 from mrs_pipeline.fit.model import Model
-from mrs_pipeline.fit.projection import nonnegative_solve
+from mrs_pipeline.fit.projection import BoolArray, nonnegative_solve
 from mrs_pipeline.spectrum import FloatArray
 
 GRID = 24
 MAX_DIMENSIONS_PER_PPM = 7.0
-AIC_FACTOR = 15.0
+AIC_FACTOR = 2.7
+EVIDENCE_PER_DIMENSION = 0.0
 """Weight of a baseline dimension in the modified AIC (ABfit uses 5 without soft macromolecule priors)."""
 
 
@@ -49,18 +50,27 @@ class StiffnessPath:
 
 
 def stiffness_path(
-    model: Model, theta: FloatArray, data: FloatArray, noise_sd: float, baseline: Baseline, rows: FloatArray
+    model: Model, theta: FloatArray, data: FloatArray, scale: FloatArray, baseline: Baseline, rows: FloatArray
 ) -> StiffnessPath:
     """Evaluate the criteria over the grid at fixed nonlinear parameters.
 
     Parameters
     ----------
-    model, theta, data, noise_sd, baseline, rows
+    model, theta, data, baseline, rows
         As in :class:`mrs_pipeline.fit.objective.Objective`.
+    scale
+        Weight of each point over the noise SD, shape ``(n,)``.
     """
-    spectra = model.spectra(theta).real / noise_sd
-    target = data / noise_sd
-    problem = _Grid(spectra, target, spectra @ baseline.modes, target @ baseline.modes, model.components.signed, rows)
+    spectra = model.spectra(theta).real * scale
+    target = data * scale
+    size = float(
+        np.abs(
+            nonnegative_solve(spectra @ spectra.T + rows.T @ rows, spectra @ target, model.components.signed).amplitudes
+        ).max()
+    )
+    problem = _Grid(
+        spectra, target, spectra @ baseline.modes, target @ baseline.modes, model.components.signed, rows, size
+    )
     top = MAX_DIMENSIONS_PER_PPM * baseline.width_ppm
     dimensions = np.geomspace(2.2, min(top, baseline.penalty.size - 1.0), GRID)
     stiffness = np.array([baseline.stiffness(value) for value in dimensions])
@@ -74,8 +84,9 @@ class _Grid:
     target: FloatArray
     spectra_modes: FloatArray
     target_modes: FloatArray
-    signed: np.ndarray
+    signed: BoolArray
     rows: FloatArray
+    size: float
 
     def criteria(self, baseline: Baseline, stiffness: float) -> tuple[float, float, float]:
         r"""Residual sum of squares, modified AIC and minus twice the log evidence at one stiffness.
@@ -99,8 +110,12 @@ class _Grid:
         modes = left @ baseline.modes
         rss = float(left @ left - modes @ ((2.0 * shrink - shrink**2) * modes))
         penalised = float(left @ left - modes @ (shrink * modes) + np.sum((self.rows @ solution.amplitudes) ** 2))
-        free = np.flatnonzero(solution.free)
         bent = baseline.penalty > 1e-9 * baseline.penalty[-1]
-        occam = -float(np.sum(np.log1p(-shrink[bent]))) + float(np.linalg.slogdet(gram[np.ix_(free, free)])[1])
+        proper = gram + np.diag(1.0 / np.full(gram.shape[0], self.size) ** 2)
+        occam = -float(np.sum(np.log1p(-shrink[bent]))) + float(np.linalg.slogdet(proper)[1])
         n = self.target.size
-        return rss, n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum()), penalised + occam
+        return (
+            rss,
+            n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum()),
+            penalised + occam + EVIDENCE_PER_DIMENSION * float(shrink.sum()),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,6 @@ def solve(
     max_evaluations
         Limit on residual evaluations.
     """
-    from lmfit import Minimizer
-
     varying = objective.varying
     wanted = varying if only is None else np.intersect1d(varying, only)
     columns = np.searchsorted(varying, wanted)
@@ -74,9 +73,7 @@ def solve(
         return theta
 
     before = objective.evaluations
-    minimizer = Minimizer(
-        lambda params: objective.residual(full(params)), _parameters(objective, fixed, wanted), calc_covar=False
-    )
+    minimizer = _minimizer(lambda params: objective.residual(full(params)), _parameters(objective, fixed, wanted))
     result = minimizer.least_squares(
         jac=lambda params: objective.jacobian(full(params))[:, columns],
         x_scale=_scale(objective, wanted),
@@ -93,6 +90,17 @@ def solve(
         bool(result.success),
         str(getattr(result, "message", "")),
     )
+
+
+def _minimizer(residual: Callable[[Any], FloatArray], params: Any) -> Any:  # noqa: ANN401  lmfit has no types
+    """Build lmfit's Minimizer without its error bars: they see only these parameters; ours come from the full Jacobian."""
+    from lmfit import Minimizer
+
+    class Plain(Minimizer):  # type: ignore[misc]
+        def _calculate_uncertainties_correlations(self) -> None:
+            """Leave the error bars out: finite differences through every parameter would cost more than the fit."""
+
+    return Plain(residual, params, calc_covar=False)
 
 
 def _scale(objective: Objective, wanted: npt.NDArray[np.int_]) -> FloatArray:

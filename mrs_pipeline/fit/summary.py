@@ -85,10 +85,7 @@ def _curves(fitted: Fitted) -> dict[str, ComplexArray]:
     model = objective.model
     data = model.to_window(fitted.prepared.spectrum.fid)
     signal = objective.at(theta).solution.amplitudes @ model.spectra(theta)
-    smooth = np.zeros(data.size)
-    if objective.baseline is not None:
-        smooth = objective.baseline.estimate(objective.stiffness, (data - signal).real)
-    baseline = smooth.astype(np.complex128)
+    baseline = objective.smooth((data - signal).real).astype(np.complex128)
     return {"data": data, "model": signal + baseline, "baseline": baseline, "residual": data - signal - baseline}
 
 
@@ -137,7 +134,10 @@ def singlet_width(fitted: Fitted) -> float:
     lorentz = theta[model.index["lorentz"]]
     own = [theta[model.index[f"width_{name}"]] for name in ("Cr", "PCr") if f"width_{name}" in model.index]
     decay = np.exp(-np.pi * (lorentz + (float(np.mean(own)) if own else 0.0)) * time)
-    return half_height_width(decay * np.exp(model.higher_terms(theta, METABOLITES)[0]), float(time[1] - time[0]))
+    return half_height_width(
+        decay * np.exp(model.gaussian_exponent(theta, METABOLITES)[0] + model.shape_exponent(theta)),
+        float(time[1] - time[0]),
+    )
 
 
 def half_height_width(fid: ComplexArray, dwell: float) -> float:

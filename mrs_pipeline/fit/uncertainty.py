@@ -64,7 +64,8 @@ def information(objective: Objective, theta: FloatArray) -> tuple[FloatArray, Fl
     model, point = objective.model, objective.at(theta)
     moved, _ = model.derivatives(theta, point.solution.amplitudes, point.modulated, np.zeros_like(point.residual))
     spectra = (model.to_window(point.modulated) * model.phase(theta)).real
-    blocks = [moved[objective.varying] / objective.noise_sd, spectra / objective.noise_sd]
+    scale = objective.weight / objective.noise_sd
+    blocks = [moved[objective.varying] * scale, spectra * scale]
     penalty = np.zeros(0)
     if objective.baseline is not None:
         blocks.append(objective.baseline.modes.T)
