@@ -237,7 +237,7 @@ def _real(spectrum: Spectrum, line: BroadLine) -> FloatArray:
 
 
 def _require_methyl(ppm: FloatArray, broad: FloatArray, residual: FloatArray) -> None:
-    """Refuse a scan whose broad signal has no methyl peak: above five times the residual, and above both of its feet."""
+    """Refuse a scan whose broad signal has no methyl peak: five times the residual, and above both its feet."""
     peak, left, right = (float(np.interp(place, ppm, broad)) for place in (_METHYL_PPM, *_METHYL_FEET_PPM))
     if peak < 5 * residual.std() or peak < 1.2 * max(left, right):
         raise BasisError(

@@ -68,12 +68,10 @@ def test_measured_member_recovers_the_broad_signal_without_noise_and_metabolites
     assert np.abs(found.basis.fids[0, -100:]).max() < 1e-6 * np.abs(found.basis.fids[0, 0])
 
 
-def test_a_scan_of_the_wrong_phase_or_of_noise_is_refused():
+def test_a_scan_of_the_wrong_phase_is_refused():
     _, scan = nulled(np.random.default_rng(5))
-    noise = np.random.default_rng(1).normal(size=(2, 1024))
-    for fid in (-scan.fid, noise[0] + 1j * noise[1]):
-        with pytest.raises(BasisError, match=r"0\.9 ppm"):
-            measured_macromolecules(scan.with_fid(fid))
+    with pytest.raises(BasisError, match=r"0\.9 ppm"):
+        measured_macromolecules(scan.with_fid(-scan.fid))
 
 
 def test_several_fids_are_refused():
