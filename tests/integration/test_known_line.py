@@ -46,7 +46,13 @@ def test_it_comes_out_right(tmp_path):
     assert clean.spectrum.ppm[near][shown[near].argmax()] == pytest.approx(2.008, abs=0.006)
 
     basis = Basis(
-        tuple(LINES), np.array([metabolite_fid(name, 0.5) for name in LINES]), DWELL, F0, te1=TE / 2, te2=TE / 2, sequence="press"
+        tuple(LINES),
+        np.array([metabolite_fid(name, 0.5) for name in LINES]),
+        DWELL,
+        F0,
+        te1=TE / 2,
+        te2=TE / 2,
+        sequence="press",
     )
     fit = fit_spectrum(clean.spectrum, basis, FitSection(macromolecules="none"))
     for name in LINES:

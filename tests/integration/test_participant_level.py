@@ -46,7 +46,9 @@ def dataset(tmp_path, study=""):
     bids = tmp_path / "bids"
     bids.mkdir()
     (bids / "dataset_description.json").write_text('{"Name": "t", "BIDSVersion": "1.10.0"}')
-    (tmp_path / "study.toml").write_text('[basis]\nsequence = "press"\nte1 = 0.011\nte2 = 0.019\npulses = "ideal"\n' + study)
+    (tmp_path / "study.toml").write_text(
+        '[basis]\nsequence = "press"\nte1 = 0.011\nte2 = 0.019\npulses = "ideal"\n' + study
+    )
     return bids
 
 

@@ -18,7 +18,13 @@ pytestmark = pytest.mark.shared_data
 def rules(*items):
     lines = []
     for pattern, role, person in items:
-        lines += ["[[convert.scans]]", f'pattern = "{pattern}"', f'role = "{role}"', f'participant = "{person}"', 'visit = "01"']
+        lines += [
+            "[[convert.scans]]",
+            f'pattern = "{pattern}"',
+            f'role = "{role}"',
+            f'participant = "{person}"',
+            'visit = "01"',
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -48,7 +54,9 @@ def te30(tmp_path_factory, shared_data):
     tmp_path = tmp_path_factory.mktemp("te30")
     (tmp_path / "tissue.tsv").write_text(tissue)
     study = rules(
-        ("mrs/*PRESS_raw-act*.SDAT", "svs", "01"), ("mrs/*PRESS_raw-ref*.SDAT", "mrsref", "01"), ("anat/*.nii.gz", "T1w", "01")
+        ("mrs/*PRESS_raw-act*.SDAT", "svs", "01"),
+        ("mrs/*PRESS_raw-ref*.SDAT", "mrsref", "01"),
+        ("anat/*.nii.gz", "T1w", "01"),
     )
     study += '[study]\nvisits = ["01"]\n[basis]\nsequence = "press"\n[tissue]\nsource = "table"\n'
     return process(tmp_path, shared_data / "philips_sub-01", study)
