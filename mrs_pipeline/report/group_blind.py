@@ -27,10 +27,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "share_kept": ("Share of transients kept", ""),
     "drift_hz_range": ("Range of drift", "Hz"),
     "fit_fqn": ("Fit quality number", ""),
-    "voxel_overlap": ("Voxel overlap with baseline", ""),
+    "visit_dice": ("Voxel overlap of the visits (Dice)", ""),
 }
 """Metrics drawn, in this order, with their names and units; others are in qc.tsv."""
-SHOWN = ("Glu", "Glx", "tNAA", "tCr", "tCho", "Ins")
+SHOWN = ("Glu", "Glx", "tNAA", "tCr", "tCho", "mI")
 """Metabolites drawn, besides the primary ones; all are in the tables."""
 
 
@@ -110,11 +110,10 @@ def flow_view(flow: pd.DataFrame) -> list[dict[str, Any]]:
     for voi, rows in flow[flow["voi"] != "n/a"].groupby("voi", sort=False):
         visits = []
         for session, here in rows.groupby("session", sort=False):
-            counts = {row.step: row.n for row in here[here["step"] != "lost"].itertuples()}
-            losses = [(row.reason, row.n) for row in here[here["step"] == "lost"].itertuples()]
-            visits.append(
-                {"session": session, "losses": losses, "pairs": counts.get("usable at baseline and visit")} | counts
-            )
+            counts = {row["step"]: row["n"] for row in stats.records(here[here["step"] != "lost"])}
+            losses = [(row["reason"], row["n"]) for row in stats.records(here[here["step"] == "lost"])]
+            pairs = counts.pop("usable at baseline and visit", None)
+            visits.append({**counts, "session": session, "losses": losses, "pairs": pairs})
         regions.append({"voi": voi, "visits": visits})
     return regions
 
@@ -200,7 +199,13 @@ def _cloud(scans: pd.DataFrame, study: Study) -> Markup | None:
     if not points:
         return None
     limits = (limits_of("fwhm_ppm", study), limits_of("snr_tcr", study))
-    return scatter(points, x_label="linewidth (ppm)", y_label="SNR of tCr", x_limits=limits[0], y_limits=limits[1])
+    return scatter(
+        points,
+        x_label="linewidth (ppm)",
+        y_label="SNR of tCr against linewidth",
+        x_limits=limits[0],
+        y_limits=limits[1],
+    )
 
 
 def _value_charts(blinded: stats.Blinded, study: Study) -> list[Markup]:

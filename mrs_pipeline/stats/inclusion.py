@@ -92,6 +92,13 @@ def _decision(scan: Mapping[str, Any], ratings: pd.DataFrame | None) -> dict[str
     return {"rating": rating, "usable": True, "included": included, "reason": reason, "detail": detail}
 
 
+def _said(rating: Mapping[str, Any]) -> str:
+    """One reviewer's reason and comment."""
+    parts = [str(rating.get(name, "n/a")) for name in ("reason", "comment")]
+    said = ", ".join(part for part in parts if part != "n/a") or str(rating["rating"])
+    return f"{rating['reviewer']}: {said}"
+
+
 def _reviewers_word(scan: Mapping[str, Any], ratings: pd.DataFrame) -> tuple[bool, str] | None:
     """Inclusion the reviewers decided on and their words; ``None`` when they leave it to the verdict."""
     overrides = sorted(set(ratings["override"]) - {"n/a"})
@@ -103,7 +110,7 @@ def _reviewers_word(scan: Mapping[str, Any], ratings: pd.DataFrame) -> tuple[boo
     deciding = ratings[ratings["override"] != "n/a"] if overrides else ratings[ratings["rating"] == "bad"]
     if not len(deciding):
         return None
-    words = "; ".join(f"{row.reviewer}: {row.reason}" for row in deciding.itertuples())
+    words = "; ".join(_said(row) for row in records(deciding))
     if overrides == ["include"]:
         return True, f"included by reviewer ({words})"
     return False, f"left out by reviewer ({words})"

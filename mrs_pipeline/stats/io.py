@@ -355,10 +355,10 @@ RATINGS = ("good", "doubtful", "bad")
 def read_ratings(path: Path) -> pd.DataFrame:
     """Read the reviewers' ratings; an absent file is an empty table.
 
-    Columns: the scan entities, ``rating`` (good, doubtful or bad), ``reason``, ``reviewer``, ``override``
+    Columns: the scan entities, ``rating`` (good, doubtful or bad), ``reason``, ``comment``, ``reviewer``, ``override``
     (include, exclude or n/a). A reviewer who rated a scan twice counts with the last row.
     """
-    columns = [*SCAN_KEYS, "rating", "reason", "reviewer", "override"]
+    columns = [*SCAN_KEYS, "rating", "reason", "comment", "reviewer", "override"]
     if not path.exists():
         return pd.DataFrame(columns=columns)
     frame = read_tsv(path, text=tuple(columns))

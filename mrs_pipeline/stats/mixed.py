@@ -80,7 +80,7 @@ def _cholesky(theta: FloatArray, k: int) -> FloatArray:
 
 
 def _theta(sigma: FloatArray) -> FloatArray:
-    root = np.linalg.cholesky(sigma)
+    root = np.asarray(np.linalg.cholesky(sigma), dtype=np.float64)
     np.fill_diagonal(root, np.log(np.diagonal(root)))
     free: FloatArray = root[_triangle(len(sigma))]
     return free
@@ -88,11 +88,11 @@ def _theta(sigma: FloatArray) -> FloatArray:
 
 def _normal_equations(sigma: FloatArray, patterns: list[_Pattern]) -> tuple[FloatArray, float, int]:
     """Weighted cross products of (x, y), shape (p + 1, p + 1), sum of log|V| and number of observations."""
-    total: FloatArray = np.zeros(patterns[0].products.shape[1])
+    total: FloatArray = np.zeros(patterns[0].products.shape[1], dtype=np.float64)
     logdet, n = 0.0, 0
     for group in patterns:
         block = sigma[np.ix_(group.visits, group.visits)]
-        total += np.asarray(np.linalg.inv(block).ravel() @ group.products, dtype=float)
+        total = total + np.asarray(np.linalg.inv(block), dtype=np.float64).ravel() @ group.products
         logdet += group.n * float(np.linalg.slogdet(block)[1])
         n += group.n * len(group.visits)
     size = math.isqrt(len(total))

@@ -31,6 +31,7 @@ from mrs_pipeline.stats import (
     visit_day,
 )
 
+pytestmark = pytest.mark.xdist_group("group_designs")
 VISITS = ("baseline", "week12")
 OUTCOME = {"name": "pain", "table": "nrs.tsv", "column": "nrs", "responder_thresholds": [0.3]}
 

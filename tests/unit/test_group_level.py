@@ -13,6 +13,7 @@ from mrs_pipeline.config import Study
 from mrs_pipeline.errors import InputError, StudyError
 from mrs_pipeline.stats import CONCENTRATION_COLUMNS, EFFECT_COLUMNS, FLOW_COLUMNS, read_allocation
 
+pytestmark = pytest.mark.xdist_group("group_level")
 REGIONS = {"acc": 1.0, "ins": 0.9}
 METABOLITES = {"Glu": 8.8, "Gln": 2.2, "tNAA": 11.3, "tCr": 10.2}
 EFFECT = 1.5
