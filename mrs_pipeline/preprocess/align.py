@@ -483,13 +483,13 @@ def between(
         hold no signal.
     """
     noise = noise_sd(reference) / float(np.sqrt(reference.n_points))
-    lines = decompose(reference.fid, reference.dwell, _TEMPLATE_LINES)
-    template = np.sum([_part(reference, lines, band) for band in bands], axis=0)
-    if np.sum(np.abs(template) ** 2) <= _MIN_ENERGY * noise**2:
+    template, there = (
+        np.sum([_part(scan, decompose(scan.fid, scan.dwell, _TEMPLATE_LINES), band) for band in bands], axis=0)
+        for scan in (reference, other)
+    )
+    if np.sum(np.abs(template) ** 2) <= _MIN_ENERGY * noise**2 or not np.any(there):
         return float("inf"), 0.0
-    others = other.with_fid(other.fid[None, :], ("DIM_DYN",))
-    rest = np.asarray(reference.fid - template)
-    quiet = others.with_fid(others.fid - rest)
-    start = _search(quiet.fid, template, reference.dwell, max_shift_hz)
-    hz, rad, _ = _gauss_newton(others, _model(template, reference.time, None), start, 2 * _STEPS)
+    one = other.with_fid(there[None, :], ("DIM_DYN",))
+    start = _search(one.fid, template, reference.dwell, max_shift_hz)
+    hz, rad, _ = _gauss_newton(one, _model(template, reference.time, None), start, 2 * _STEPS)
     return float(hz[0]), float(np.rad2deg(_wrapped(rad)[0]))

@@ -189,6 +189,9 @@ def average(state: State, settings: PreprocessSection) -> State:
     judged = [judge(flat.scan.with_fid(flat.scan.fid[flat.condition == c]), settings) for c in conditions]
     state = _recorded(state, flat, judged, settings)
     means = [_mean(result, flat.scan, settings) for result in judged]
+    before = display(flat.scan.fid[flat.condition == conditions[0]].mean(axis=0)).astype(np.complex64)
+    after = display(means[0]).astype(np.complex64)
+    state = replace(state, evidence={**state.evidence, "alignment.before": before, "alignment.after": after})
     if len(means) == 1:
         return replace(state, spectrum=scan.with_fid(means[0], ()))
     return _edited(state, means, settings)

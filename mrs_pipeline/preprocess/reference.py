@@ -164,12 +164,17 @@ def _summarise(
     curvature = jacobian.T @ jacobian
     shift_sd = noise * float(np.sqrt(max(np.linalg.pinv(curvature)[0, 0], 0.0)))
     phase = float(np.angle(total))
+    fwhm = float(np.exp(parameters[1]))
+    step = 1e-4  # ppm; an error of the shift turns the phase as well
+    moved = _design(spectrum, float(parameters[0]) + step, fwhm, inside)
+    turned = np.angle(np.sum(np.linalg.lstsq(moved, data, rcond=None)[0][: len(SINGLETS)]) * np.exp(-1j * phase))
+    phase_sd = float(np.hypot(total_sd / strength / np.sqrt(2), shift_sd * turned / step))
     return ReferenceFit(
         shift_ppm=float(parameters[0]),
         phase_deg=float(np.rad2deg(phase)),
         shift_sd_ppm=shift_sd,
-        phase_sd_deg=float(np.rad2deg(min(total_sd / strength / np.sqrt(2), np.pi))),
-        fwhm_hz=float(np.exp(parameters[1])),
+        phase_sd_deg=float(np.rad2deg(min(phase_sd, np.pi))),
+        fwhm_hz=fwhm,
         coherence=strength / max(float(np.sum(np.abs(amplitudes))), np.finfo(float).tiny),
         z=strength / max(total_sd, np.finfo(float).tiny),
         amplitudes={

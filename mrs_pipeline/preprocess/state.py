@@ -60,7 +60,7 @@ class State:
         """Apply a step to the spectrum and its companions, with its record and evidence."""
         spectrum = change(self.spectrum)
         evidence = dict(self.evidence)
-        if self.spectrum.fid.ndim == 1 and spectrum.fid.ndim == 1:
+        if spectrum is not self.spectrum and self.spectrum.fid.ndim == 1 and spectrum.fid.ndim == 1:
             evidence[f"{name}.before"] = display(self.spectrum.fid).astype(np.complex64)
             evidence[f"{name}.after"] = display(spectrum.fid).astype(np.complex64)
         others = {key: change(other) for key, other in self.others.items()}

@@ -7,7 +7,7 @@ import numpy as np
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 _WIDTHS_HZ = (2.0, 6.0, 14.0)
-_RELATIVE_LIMIT = 1e-3
+_RELATIVE_LIMIT = 1e-4
 
 
 def band_basis(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:

@@ -176,7 +176,11 @@ def _verdicts(scores: _Scores, settings: PreprocessSection) -> tuple[dict[int, s
     beyond = np.flatnonzero(worst > settings.outliers.threshold)
     allowed = int(np.floor(settings.outliers.max_share * worst.size))
     dropped = beyond[np.argsort(-worst[beyond], kind="stable")][:allowed]
-    reasons = {
-        int(number): f"{kinds[int(np.argmax(table[:, number]))]} ({worst[number]:.1f} robust SD)" for number in dropped
-    }
+    reasons = {int(number): _words(kinds, table[:, number], settings.outliers.threshold) for number in dropped}
     return dict(sorted(reasons.items())), int(beyond.size - dropped.size)
+
+
+def _words(kinds: list[str], values: FloatArray, threshold: float) -> str:
+    """Name what is wrong with a transient: everything beyond the threshold, the worst first."""
+    order = [int(index) for index in np.argsort(-values, kind="stable") if values[index] > threshold]
+    return ", ".join(f"{kinds[index]} ({values[index]:.1f} robust SD)" for index in order)
