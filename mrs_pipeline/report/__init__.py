@@ -1,6 +1,6 @@
 """Room: report. Self-contained HTML pages of scans and groups; matplotlib and jinja2 load when a page is made."""
 
-from mrs_pipeline.report.scan import scan_page, write_scan_report
+from mrs_pipeline.report.scan import limit_words, scan_page, write_scan_report
 from mrs_pipeline.report.scan_evidence import pairs_from_evidence, transients_from_evidence
 from mrs_pipeline.report.scan_model import (
     ErrorView,
@@ -36,6 +36,7 @@ __all__ = [
     "VerdictView",
     "VisitView",
     "VoxelView",
+    "limit_words",
     "pairs_from_evidence",
     "scan_page",
     "transients_from_evidence",

@@ -238,6 +238,36 @@ def key_metrics(metrics: Iterable[Metric]) -> list[Metric]:
     return [metric for metric in metrics if metric.key or metric.status in ("warn", "fail")]
 
 
+_OPERATOR_WORDS = {
+    "<": "below",
+    "<=": "at or below",
+    ">": "above",
+    ">=": "at or above",
+    "==": "equal to",
+    "!=": "other than",
+}
+
+
+def limit_words(rules: Iterable[tuple[str, float | str, str]]) -> str:
+    """Say the limits of one metric in words, for :class:`Metric`.
+
+    Parameters
+    ----------
+    rules
+        Operator, limit and severity of each rule of the metric; a rule fires when *metric operator limit* holds.
+
+    Examples
+    --------
+    >>> limit_words([("<", 5.0, "fail"), ("<", 15.0, "warn")])
+    'warn below 15, fail below 5'
+    """
+    ordered = sorted(rules, key=lambda rule: rule[2] != "warn")
+    return ", ".join(
+        f"{severity} {_OPERATOR_WORDS[operator]} {limit if isinstance(limit, str) else f'{limit:g}'}"
+        for operator, limit, severity in ordered
+    )
+
+
 def metric_title(name: str) -> str:
     """Return a metric's name in words.
 

@@ -239,3 +239,15 @@ def test_many_warnings_are_folded_after_the_third():
     page = scan_page(examples.good_report(warnings=tuple(f"warning {number}" for number in range(7))))
     shown = page.split('id="warnings"')[1]
     assert shown.index("warning 2") < shown.index("<details><summary>and 4 more") < shown.index("warning 3")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([(">", 0.15, "fail"), (">", 0.1, "warn")], "warn above 0.1, fail above 0.15"),
+        ([("==", "inverted", "fail")], "fail equal to inverted"),
+        ([], ""),
+    ],
+)
+def test_limits_in_words(rules, words):
+    assert scan_module.limit_words(rules) == words
