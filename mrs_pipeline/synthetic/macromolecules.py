@@ -27,7 +27,7 @@ BIRCH_PEAKS: tuple[tuple[float, float, float], ...] = (
 )
 """Position (ppm), area relative to the 3.96 ppm peak, Gaussian FWHM (Hz at 128 MHz).
 
-Birch 2017, doi:10.1002/mrm.26183.
+Birch 2017, Magn Reson Med 77:34-43.
 """
 
 _BIRCH_MHZ = 128.0
