@@ -118,7 +118,7 @@ def foci(time_bandwidth: float = 25.0, factor: float = 5.0, truncation: float = 
 
     Notes
     -----
-    Ordidge 1996, doi:10.1002/mrm.1910360404: the shape function is cosh(beta x) until it reaches ``factor``, and
+    Ordidge et al., Magn Reson Med 1996;36:562-566: the shape function is cosh(beta x) until it reaches ``factor``, and
     ``factor`` beyond, so that amplitude is constant in the middle of the sweep; the slice is ``factor`` times more
     selective.
     """

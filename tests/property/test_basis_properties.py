@@ -55,7 +55,9 @@ def test_reversing_all_couplings_mirrors_the_phase_only(group, te1, te2):
     np.testing.assert_allclose(np.conj(b), a, atol=1e-6)
 
 
-BASE = simulate_basis("press", te1=0.011, te2=0.019, bandwidth=2500, n_points=512, names=["Cr", "NAA", "Glu"], linewidth_hz=4)
+BASE = simulate_basis(
+    "press", te1=0.011, te2=0.019, bandwidth=2500, n_points=512, names=["Cr", "NAA", "Glu"], linewidth_hz=4
+)
 
 
 @settings(max_examples=10, deadline=None)
