@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.anatomy.segment import BRAIN, DEEP, Segmentation
+from mrs_pipeline.anatomy.segmentation import BRAIN, DEEP, Segmentation, resample
 from mrs_pipeline.anatomy.tissue import SEGMENTATION_SD, TissueFractions
 from mrs_pipeline.config import TissueSection
 from mrs_pipeline.errors import InputError
@@ -225,9 +225,10 @@ def read_maps(out_dir: str | Path) -> TissueMaps:
 
 def write_segmentation(segmentation: Segmentation, t1w: nib.Nifti1Image, out_dir: Path) -> None:
     """Write a segmentation on the grid of its T1w."""
-    onto = partial(_resample, source_affine=segmentation.affine, t1w=t1w)
+    matrix = np.asarray(np.linalg.inv(segmentation.affine) @ t1w.affine, dtype=np.float64)
+    onto = partial(resample, matrix=matrix, shape=t1w.shape[:3])
     for name in ("gm", "wm", "csf"):
-        share = np.round(np.clip(onto(getattr(segmentation, name), order=1), 0, 1), 3).astype(np.float32)
+        share = np.round(np.clip(onto(getattr(segmentation, name)), 0, 1), 3)
         write_image(share, t1w.affine, out_dir / f"label-{name.upper()}_probseg.nii.gz")
     regions = onto(segmentation.regions, order=0).astype(np.uint8)
     write_image(regions, t1w.affine, out_dir / "desc-regions_dseg.nii.gz")
@@ -245,20 +246,6 @@ def write_segmentation(segmentation: Segmentation, t1w: nib.Nifti1Image, out_dir
         "Warnings": warnings,
     }
     (out_dir / "segment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _resample(
-    values: npt.NDArray[Any], *, source_affine: FloatArray, t1w: nib.Nifti1Image, order: int
-) -> npt.NDArray[Any]:
-    """Bring a map from the working grid to the T1w's grid."""
-    from scipy import ndimage
-
-    matrix = np.linalg.inv(source_affine) @ np.asarray(t1w.affine, dtype=float)
-    size: tuple[int, ...] = t1w.shape[:3]
-    moved: npt.NDArray[Any] = ndimage.affine_transform(
-        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], output_shape=size, order=int(order)
-    )
-    return moved
 
 
 def write_image(data: npt.NDArray[Any], affine: FloatArray, path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mrs_pipeline.anatomy.io import load_image, write_segmentation
-from mrs_pipeline.anatomy.segment import segment_array
+from mrs_pipeline.anatomy.segmentation import segment_array
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import numpy as np
 from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
-from mrs_pipeline.quantify.factors import Factor, factor
+from mrs_pipeline.quantify.factors import Factor, factor, relative_spread
 from mrs_pipeline.quantify.relaxation import ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
 from mrs_pipeline.quantify.water import WaterFit
@@ -23,7 +24,7 @@ COMBINED: dict[str, tuple[str, ...]] = {
     "Glx": ("Glu", "Gln"),
 }
 REPORTED_NAMES = {"Ins": "mI"}
-NOT_MOLECULES = ("MM", "Lip", "Mac", "mm", "lip", "-CrCH2", "CrCH2")
+NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
 
 
 class Fit(Protocol):
@@ -313,19 +314,18 @@ def _in_unit(
     water = scan.water.amplitude * scan.timing.water_scale
     value, _, amplitude_sd, total_sd = scan.fit.combination({m: f.value / water for m, f in factors.items()})
     spread = total_sd if np.isfinite(total_sd) else amplitude_sd
-    common = _mean_relative(scan.fit, factors)
+    tissue, constants = _spread(scan, factors)
     relative_water = scan.water.sd / scan.water.amplitude
-    systematic = value * float(np.sqrt(relative_water**2 + common["tissue"] ** 2 + common["constants"] ** 2))
-    budget = (spread / value if value else float("nan"), relative_water, common["tissue"], common["constants"])
-    return value, float(np.hypot(spread, systematic)), budget, ""
+    systematic = value * math.hypot(relative_water, tissue, constants)
+    budget = (spread / value if value else float("nan"), relative_water, tissue, constants)
+    return value, math.hypot(spread, systematic), budget, ""
 
 
-def _mean_relative(fit: Fit, factors: Mapping[str, Factor]) -> dict[str, float]:
-    """Relative SDs of a sum's factor: members weighted by share (errors of constants move together)."""
-    shares = np.array([fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
-    weights = shares / shares.sum() if shares.sum() > 0 else np.full(len(factors), 1 / len(factors))
-    pick: Callable[[str], float] = lambda name: float(weights @ [getattr(f, name) for f in factors.values()])  # noqa: E731  one use
-    return {"tissue": pick("relative_sd_tissue"), "constants": pick("relative_sd_constants")}
+def _spread(scan: _Scan, factors: Mapping[str, Factor]) -> tuple[float, float]:
+    """Relative SDs of a sum from tissue fractions and constants; members weigh by their share of the sum."""
+    parts = np.array([scan.fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
+    shares = parts / parts.sum() if parts.sum() > 0 else np.full(len(parts), 1 / len(parts))
+    return relative_spread(list(factors.values()), list(shares), None if scan.tissue is None else scan.tissue.sd)
 
 
 def _sensitivity(

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from mrs_pipeline.config import read_preset
@@ -118,7 +119,7 @@ def load_constants(
     StudyError
         Unknown preset or override.
     """
-    raw = read_preset("relaxation", preset)
+    raw = read_preset("relaxation", preset) if preset.endswith(".toml") else _shipped(preset)
     tesla = carrier_mhz / PROTON_MHZ_PER_TESLA
     fields: dict[str, Any] = raw["field"]
     nearest = min(fields, key=lambda name: abs(float(name) - tesla))
@@ -141,6 +142,12 @@ def load_constants(
     for key, value in (overrides or {}).items():
         constants = _overridden(constants, key, value)
     return constants
+
+
+@lru_cache(maxsize=16)
+def _shipped(name: str) -> dict[str, Any]:
+    """Parse a shipped preset once."""
+    return read_preset("relaxation", name)
 
 
 def _table(raw: Mapping[str, Any]) -> dict[str, Constant]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,11 @@ from mrs_pipeline.spectrum import FloatArray
 UNITS = ("molal", "molar", "iu")
 
 
-@dataclass(frozen=True)
+Origin = tuple[str, float, str]
+"""Key, value and source of a constant: one number, even where several metabolites share it."""
+
+
+@dataclass(frozen=True, eq=False)
 class Factor:
     """What multiplies the ratio of signals per molecule to give a concentration.
 
@@ -24,18 +29,44 @@ class Factor:
     ----------
     value
         mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`.
-    relative_sd_tissue, relative_sd_constants
-        Contributions to the relative standard deviation.
+    pulls
+        Relative change of the factor for one standard deviation of each constant.
+    tissue
+        Relative change of the factor per unit of the fractions of GM, WM, CSF, shape (3,).
     """
 
     value: float
-    relative_sd_tissue: float
-    relative_sd_constants: float
+    pulls: Mapping[Origin, float]
+    tissue: FloatArray
 
-    @property
-    def relative_sd(self) -> float:
-        """Relative standard deviation of the factor."""
-        return float(np.hypot(self.relative_sd_tissue, self.relative_sd_constants))
+
+def relative_spread(
+    factors: Sequence[Factor], shares: Sequence[float], tissue_sd: tuple[float, float, float] | None
+) -> tuple[float, float]:
+    r"""Return the relative SDs of a weighted sum of factors from tissue fractions and from constants.
+
+    Parameters
+    ----------
+    factors, shares
+        Of the members of a sum: their factors and their shares of it (sum 1).
+    tissue_sd
+        Standard errors of the three fractions; ``None`` without tissue data.
+
+    Notes
+    -----
+    Members share constants (water, and metabolite values from one source), so their pulls add before they are squared:
+    :math:`\sum_k (\sum_m w_m p_{mk})^2`.
+    """
+    pulls: dict[Origin, float] = {}
+    gradient = np.zeros(3)
+    for member, share in zip(factors, shares, strict=True):
+        gradient += share * member.tissue
+        for origin, pull in member.pulls.items():
+            pulls[origin] = pulls.get(origin, 0.0) + share * pull
+    constants = math.sqrt(sum(pull**2 for pull in pulls.values()))
+    if tissue_sd is None:
+        return 0.0, constants
+    return math.sqrt(max(float(gradient @ fraction_covariance(tissue_sd) @ gradient), 0.0)), constants
 
 
 def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str) -> dict[str, Constant]:
@@ -104,13 +135,7 @@ def voxel_of(numbers: Mapping[str, float], timing: ScanTiming, rule: str, *, ass
 def factor(
     unit: str, constants: Constants, tissue: TissueFractions | None, timing: ScanTiming, metabolite: str
 ) -> Factor:
-    r"""Return the factor of a unit and metabolite with its uncertainty by the delta method.
-
-    Notes
-    -----
-    :math:`\mathrm{var}\,F = g^T \Sigma_f g + \sum_k (\partial F/\partial\theta_k)^2\sigma_k^2` with central
-    differences; the covariance of the fractions follows from their standard deviations and their sum of one.
-    """
+    """Return the factor of a unit and metabolite with what each input does to it (central differences)."""
     given = inputs(constants, tissue, metabolite)
     values = {key: constant.value for key, constant in given.items()}
     value = evaluate(unit, values, timing, constants.conventions)
@@ -121,12 +146,10 @@ def factor(
         down = evaluate(unit, {**values, key: values[key] - step}, timing, constants.conventions)
         return (up - down) / (2 * step) / value
 
-    variance = sum((slope(key) * constant.sd) ** 2 for key, constant in given.items() if constant.sd > 0)
-    tissue_variance = 0.0
-    if tissue is not None and unit != "iu":
-        gradient = np.array([slope(f"fraction_{name}") for name in COMPARTMENTS])
-        tissue_variance = float(gradient @ fraction_covariance(tissue.sd) @ gradient)
-    return Factor(value, float(np.sqrt(max(tissue_variance, 0.0))), float(np.sqrt(variance)))
+    pulls = {(key, k.value, k.doi): slope(key) * k.sd for key, k in given.items() if k.sd > 0}
+    has_tissue = tissue is not None and unit != "iu"
+    gradient = [slope(f"fraction_{name}") for name in COMPARTMENTS] if has_tissue else [0.0, 0.0, 0.0]
+    return Factor(value, pulls, np.array(gradient))
 
 
 def fraction_covariance(sd: tuple[float, float, float]) -> FloatArray:

@@ -91,13 +91,16 @@ def segment_array(t1w: nib.Nifti1Image, resolution_mm: float = 1.0) -> Segmentat
     coarse = _working_grid(t1w, COARSE_MM)
     whole = is_whole_head(coarse)
     model = template(int(COARSE_MM))
-    fixed = _flattened(coarse, _foreground(coarse.data))
+    shown = _foreground(coarse.data)
+    fixed = _flattened(coarse, _bias_field(coarse, shown), shown)
     warp, mni = _register(fixed, model, whole_head=whole)
     fine = _working_grid(t1w, resolution_mm)
     names = ("csf", "gm", "wm", "brain", "deep", "ventricles")
     maps = {name: _onto(warp(getattr(model, name)), coarse, fine) for name in names}
     mask = _brain_mask(maps["brain"], fine, whole_head=whole)
-    flat = _flattened(fine, mask)
+    coarse_mask = _brain_mask(warp(model.brain), coarse, whole_head=whole)
+    field = _onto(_bias_field(coarse, coarse_mask), coarse, fine, mode="nearest")
+    flat = _flattened(fine, field, mask)
     mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]))
     gm, wm = _deep_grey(mixture.gm, mixture.wm, maps)
     return Segmentation(
@@ -132,11 +135,11 @@ def _working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
     count = np.maximum(np.round(np.array(cropped.shape) * zooms / spacing), 1).astype(int)
     step = spacing / zooms
     start = low + (step - 1) / 2
-    resampled = ndimage.affine_transform(
-        smooth, np.diag(step), offset=(step - 1) / 2, output_shape=tuple(count), order=1, mode="nearest"
-    )
+    grid = np.eye(4)
+    grid[:3, :3], grid[:3, 3] = np.diag(step), (step - 1) / 2
+    resampled = resample(smooth, grid, tuple(count), mode="nearest")
     affine = image.affine @ np.vstack([np.column_stack([np.diag(step), start]), [0, 0, 0, 1]])
-    return Volume(np.asarray(resampled, dtype=np.float32), affine, spacing)
+    return Volume(resampled, affine, spacing)
 
 
 def _bounding_box(
@@ -176,16 +179,23 @@ def _ants(data: npt.NDArray[Any], spacing: float) -> Any:  # noqa: ANN401  antsp
     return ants.from_numpy(np.ascontiguousarray(data, dtype=np.float32), spacing=(spacing,) * 3)
 
 
-def _flattened(image: Volume, mask: npt.NDArray[np.bool_]) -> Volume:
-    """Remove the bias field (N4, doi:10.1109/TMI.2010.2046908) and scale to 1 at the mask's 98th percentile."""
+def _bias_field(image: Volume, mask: npt.NDArray[np.bool_]) -> Float32:
+    """Find the bias field (N4, doi:10.1109/TMI.2010.2046908), shape of the image."""
     import ants
 
-    corrected = ants.n4_bias_field_correction(
+    field = ants.n4_bias_field_correction(
         _ants(image.data, image.spacing),
         mask=_ants(mask, image.spacing),
         shrink_factor=max(1, round(4 / image.spacing)),
         convergence={"iters": [50, 50, 30], "tol": 1e-6},
-    ).numpy()
+        return_bias_field=True,
+    )
+    return np.asarray(field.numpy(), dtype=np.float32)
+
+
+def _flattened(image: Volume, field: Float32, mask: npt.NDArray[np.bool_]) -> Volume:
+    """Divide by a bias field and scale to 1 at the mask's 98th percentile."""
+    corrected = image.data / np.maximum(field, np.float32(1e-3))
     scale = float(np.percentile(corrected[mask], 98))
     return Volume(np.clip(corrected / scale, 0, 1.5).astype(np.float32), image.affine, image.spacing)
 
@@ -229,12 +239,38 @@ def _template_maps(model: Template) -> tuple[Float32, ...]:
     return (model.csf, model.gm, model.wm, model.brain, model.deep, model.ventricles)
 
 
-def _onto(values: Float32, source: Volume, target: Volume) -> Float32:
+def _onto(values: Float32, source: Volume, target: Volume, mode: str = "constant") -> Float32:
     """Resample linearly from one working grid to another of the same image."""
+    return resample(values, np.linalg.inv(source.affine) @ target.affine, target.data.shape, mode=mode)
+
+
+def resample(
+    values: npt.NDArray[Any],
+    matrix: npt.NDArray[np.float64],
+    shape: tuple[int, ...],
+    *,
+    order: int = 1,
+    mode: str = "constant",
+) -> Float32:
+    """Sample an image on another grid.
+
+    Parameters
+    ----------
+    values
+        Shape (x, y, z).
+    matrix
+        Indices of the new grid to indices of ``values``, shape (4, 4).
+    shape
+        Of the new grid.
+    order, mode
+        Of the interpolation (0 nearest, 1 linear) and beyond the edge, as in scipy.
+    """
     from scipy import ndimage
 
-    matrix = np.linalg.inv(source.affine) @ target.affine
-    moved = ndimage.affine_transform(values, matrix[:3, :3], matrix[:3, 3], output_shape=target.data.shape, order=1)
+    transform: Any = ndimage.affine_transform  # its stubs refuse untyped nibabel shapes
+    moved = transform(
+        values.astype(np.float32), matrix[:3, :3], matrix[:3, 3], output_shape=shape, order=order, mode=mode
+    )
     return np.asarray(moved, dtype=np.float32)
 
 

@@ -1,0 +1,318 @@
+"""Concentrations against a signal summed from moles per compartment, which does not import the room's equations."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mrs_pipeline.anatomy import TissueFractions
+from mrs_pipeline.config import QuantifySection
+from mrs_pipeline.quantify import (
+    COLUMNS,
+    PulseTiming,
+    ScanTiming,
+    WaterFit,
+    load_constants,
+    quantify,
+    write_concentrations,
+)
+from mrs_pipeline.quantify.factors import fraction_covariance
+from mrs_pipeline.quantify.relaxation import saturation
+
+MHZ = 127.7
+MET = PulseTiming(0.030, 2.0, 90.0)
+WATER = PulseTiming(0.028, 10.0, 90.0)
+TIMING = ScanTiming(MET, WATER, MHZ)
+EXACT = TissueFractions(0.55, 0.30, 0.15, sd=(0.0, 0.0, 0.0))
+
+
+class LinearFit:
+    """A fit result reduced to what quantification asks: amplitudes with a covariance."""
+
+    status = "ok"
+    flags = ()
+
+    def __init__(self, amplitudes, covariance=None, status="ok"):
+        self.names = tuple(amplitudes)
+        self.values = np.array(list(amplitudes.values()), dtype=float)
+        self.covariance = (
+            np.zeros((len(self.names),) * 2) if covariance is None else np.asarray(covariance, dtype=float)
+        )
+        self.status = status
+
+    def combination(self, weights):
+        w = np.array([weights.get(name, 0.0) for name in self.names])
+        sd = float(np.sqrt(w @ self.covariance @ w))
+        return float(w @ self.values), sd, sd, sd
+
+    def ratio(self, numerator, denominator):
+        parts = {"tCr": ("Cr", "PCr"), "tNAA": ("NAA", "NAAG"), "tCho": ("GPC", "PCh"), "Glx": ("Glu", "Gln")}
+        total = [
+            sum(self.values[self.names.index(p)] for p in parts.get(n, (n,)) if p in self.names)
+            for n in (numerator, denominator)
+        ]
+        return total[0] / total[1], 0.0, 0.0, 0.0
+
+
+def decay(timing, t1, t2):
+    e1, a = math.exp(-timing.repetition_time / t1), math.radians(timing.flip_angle)
+    return math.sin(a) * (1 - e1) / (1 - math.cos(a) * e1) * math.exp(-timing.echo_time / t2)
+
+
+def voxel_signals(per_kg_tissue_water, fractions, met, water, metabolite, *, gain=1.0):
+    """Sum a litre of voxel, mole by mole: returns both signals per molecule and mmol per litre of tissue."""
+    c = load_constants("default", MHZ)
+    names = ("gm", "wm", "csf")
+    kg_water = {n: f * c.water[f"content_{n}"].value * 0.9933 for n, f in zip(names, fractions, strict=True)}
+    moles_water = {n: kg * 55.510 for n, kg in kg_water.items()}
+    s_water = sum(m * decay(water, c.water[f"t1_{n}"].value, c.water[f"t2_{n}"].value) for n, m in moles_water.items())
+    table = c.metabolite(metabolite)
+    moles = {n: kg_water[n] * per_kg_tissue_water * 1e-3 for n in ("gm", "wm")}
+    s_met = sum(m * decay(met, table[f"t1_{n}"].value, table[f"t2_{n}"].value) for n, m in moles.items())
+    molar = 1e3 * sum(moles.values()) / (fractions[0] + fractions[1])
+    return s_met * gain, s_water * gain, molar
+
+
+def water_fit(amplitude, sd=0.0):
+    return WaterFit(amplitude, sd, 5.0, 0.0, 0.0, 1e4, 0.0, "whole", 0, 1)
+
+
+fraction_sets = st.tuples(st.floats(0.05, 1), st.floats(0.05, 1), st.floats(0, 1)).map(
+    lambda f: tuple(np.array(f) / sum(f))
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    fractions=fraction_sets,
+    te=st.floats(0.01, 0.15),
+    tr=st.floats(1.0, 10.0),
+    flip=st.floats(30, 90),
+    name=st.sampled_from(["NAA", "Glu", "GSH", "Ins", "Xyz"]),
+    gain=st.floats(1e-3, 1e6),
+)
+def test_moles_per_compartment_come_back(fractions, te, tr, flip, name, gain):
+    met, water = PulseTiming(te, tr, flip), PulseTiming(0.03, 5.0, 80.0)
+    s_met, s_water, molar = voxel_signals(8.0, fractions, met, water, name, gain=gain)
+    tissue = TissueFractions(*map(float, fractions), sd=(0, 0, 0))
+    result = quantify(
+        LinearFit({name: s_met}), water_fit(s_water), tissue, ScanTiming(met, water, MHZ), QuantifySection()
+    )
+    row = result.rows[0]
+    assert row.molal == pytest.approx(8.0, rel=1e-9)
+    assert row.molar == pytest.approx(molar, rel=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(fractions=fraction_sets)
+def test_molar_over_molal_is_the_water_content_of_tissue(fractions):
+    tissue = TissueFractions(*map(float, fractions), sd=(0, 0, 0))
+    row = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), tissue, TIMING, QuantifySection()).rows[0]
+    content = (fractions[0] * 0.78 + fractions[1] * 0.65) / (fractions[0] + fractions[1])
+    assert row.molar / row.molal == pytest.approx(0.9933 * content, rel=1e-9)
+
+
+def test_without_csf_and_relaxation_the_simple_case_remains():
+    still = PulseTiming(1e-9, 1e4, 90.0)
+    tissue = TissueFractions(1.0, 0.0, 0.0)
+    row = quantify(
+        LinearFit({"NAA": 2.0}), water_fit(100.0), tissue, ScanTiming(still, still, MHZ), QuantifySection()
+    ).rows[0]
+    assert row.molal == pytest.approx(0.02 * 55510)
+    assert row.molar == pytest.approx(0.02 * 55510 * 0.9933 * 0.78)
+
+
+def test_ten_millimolar_solution_with_the_phantom_preset():
+    # 10 mmol in a litre of water that weighs 0.9982 kg at 20 C (55.41 mol): 10 / 55410 of the water's molecules
+    ratio = 10.0 / (55510 * 0.9982)
+    result = quantify(LinearFit({"Cr": ratio * 3e7}), water_fit(3e7), None, TIMING, QuantifySection(preset="phantom"))
+    assert result.row("tCr").iu == pytest.approx(10.0, rel=1e-6)
+
+
+def test_receiver_scale_and_gain():
+    s_met, s_water, _ = voxel_signals(8.0, (0.55, 0.30, 0.15), MET, WATER, "NAA")
+    scaled = replace(TIMING, water_scale=64.0)
+    result = quantify(LinearFit({"NAA": s_met}), water_fit(s_water / 64), EXACT, scaled, QuantifySection())
+    assert result.rows[0].molal == pytest.approx(8.0)
+    assert any("multiplied by 64" in warning for warning in result.warnings)
+
+
+def test_sums_use_each_members_own_relaxation():
+    naa, water, _ = voxel_signals(9.0, (0.55, 0.30, 0.15), MET, WATER, "NAA")
+    naag, _, _ = voxel_signals(2.0, (0.55, 0.30, 0.15), MET, WATER, "NAAG")
+    result = quantify(
+        LinearFit({"NAA": naa, "NAAG": naag, "Ins": naa}), water_fit(water), EXACT, TIMING, QuantifySection()
+    )
+    assert result.row("tNAA").molal == pytest.approx(11.0)
+    assert [row.metabolite for row in result.rows] == ["NAA", "NAAG", "mI", "tNAA"]
+
+
+def test_flip_angle_against_a_worked_number():
+    # sin 60 (1 - E1) / (1 - cos 60 E1) with E1 = exp(-1): 0.86603 * 0.63212 / 0.81606
+    assert saturation(1.0, 1.0, 60.0) == pytest.approx(0.67082, abs=1e-5)
+    assert saturation(1.0, 1.0) == pytest.approx(0.63212, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("water", "tissue", "timing", "missing", "present"),
+    [
+        (None, EXACT, TIMING, {"iu", "molal", "molar"}, "no water reference"),
+        (water_fit(100.0), None, TIMING, {"molal", "molar"}, "no tissue fractions"),
+        (
+            water_fit(100.0),
+            EXACT,
+            replace(TIMING, water=PulseTiming(None, 2.0)),
+            {"molal", "molar"},
+            "TE or TR of the water",
+        ),
+        (
+            water_fit(100.0),
+            EXACT,
+            replace(TIMING, metabolite=PulseTiming(0.03, None)),
+            {"molal", "molar"},
+            "TE or TR of the metab",
+        ),
+        (water_fit(100.0), TissueFractions(0, 0, 1), TIMING, {"molal", "molar"}, "only CSF"),
+        (water_fit(0.0), EXACT, TIMING, {"iu", "molal", "molar"}, "no amplitude"),
+    ],
+)
+def test_what_is_missing_downgrades_and_says_why(water, tissue, timing, missing, present):
+    result = quantify(LinearFit({"NAA": 1.0, "Cr": 0.7, "PCr": 0.3}), water, tissue, timing, QuantifySection())
+    row = result.row("NAA")
+    assert row.ratio_tCr == pytest.approx(1.0)
+    assert {unit for unit in ("iu", "molal", "molar") if getattr(row, unit) is None} == missing
+    assert present in row.reason
+    assert any(present in warning for warning in result.warnings)
+
+
+def test_without_tissue_the_flag_says_so():
+    result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), None, TIMING, QuantifySection())
+    assert "tissue_correction=none" in result.rows[0].flags
+
+
+def test_a_failed_fit_gives_no_numbers():
+    result = quantify(LinearFit({"NAA": 1.0}, status="failed"), water_fit(100.0), EXACT, TIMING, QuantifySection())
+    assert result.rows[0].amplitude is None
+    assert result.rows[0].reason == "the fit failed"
+
+
+def test_macromolecules_have_no_concentration():
+    row = quantify(LinearFit({"MM09": 1.0}), water_fit(100.0), EXACT, TIMING, QuantifySection()).rows[0]
+    assert (row.amplitude, row.molal) == (1.0, None)
+    assert "macromolecule" in row.reason
+
+
+def test_units_not_asked_for_stay_empty():
+    row = quantify(
+        LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, TIMING, QuantifySection(units=("ratio", "molal"))
+    ).rows[0]
+    assert row.molar is None
+    assert row.molal is not None
+
+
+def test_delta_method_agrees_with_monte_carlo():
+    amplitudes = {"NAA": 9.0, "NAAG": 2.0}
+    covariance = np.array([[0.25, -0.15], [-0.15, 0.20]])
+    tissue = TissueFractions(0.55, 0.30, 0.15, sd=(0.03, 0.035, 0.02))
+    water = water_fit(55000.0, 400.0)
+    reported = quantify(LinearFit(amplitudes, covariance), water, tissue, TIMING, QuantifySection()).row("tNAA")
+    sampled = {unit: monte_carlo(amplitudes, covariance, tissue, water, unit) for unit in ("molal", "molar")}
+    assert reported.molal_sd == pytest.approx(sampled["molal"].std(), rel=0.05)
+    assert reported.molar_sd == pytest.approx(sampled["molar"].std(), rel=0.05)
+
+
+def monte_carlo(amplitudes, covariance, tissue, water, unit, n=40000):
+    """Draw every input and evaluate the textbook equations directly."""
+    rng = np.random.default_rng(7)
+    c = load_constants("default", MHZ)
+    draw = lambda k: rng.normal(k.value, k.sd, n)  # noqa: E731  one line per constant
+    amp = rng.multivariate_normal(list(amplitudes.values()), covariance, n)
+    f = rng.multivariate_normal([tissue.gm, tissue.wm, tissue.csf], fraction_covariance(tissue.sd), n).T
+    keys = ("gm", "wm", "csf")
+    d = np.stack([draw(c.water[f"content_{k}"]) for k in keys])
+    relax = lambda scan, t1, t2: (1 - np.exp(-scan.repetition_time / t1)) * np.exp(-scan.echo_time / t2)  # noqa: E731
+    r = np.stack([relax(WATER, draw(c.water[f"t1_{k}"]), draw(c.water[f"t2_{k}"])) for k in keys])
+    moles = f * d
+    total = 0.0
+    for column, name in zip(amp.T, amplitudes, strict=True):
+        table = c.metabolite(name)
+        m = np.stack([relax(MET, draw(table[f"t1_{k}"]), draw(table[f"t2_{k}"])) for k in keys[:2]])
+        r_m = (moles[:2] * m).sum(0) / moles[:2].sum(0)
+        kilograms = moles[:2].sum(0) if unit == "molal" else f[:2].sum(0) / 0.9933
+        total = total + column * (moles * r).sum(0) / (kilograms * r_m)
+    return total / rng.normal(water.amplitude, water.sd, n) * 55510
+
+
+def test_alpha_correction_removes_the_tissue_dependence_it_models():
+    # grey matter 10, white 5 mmol per litre: the alpha-corrected value is grey matter's at any mixture
+    c = load_constants("default", MHZ)
+    for fractions in ((0.7, 0.2, 0.1), (0.3, 0.6, 0.1)):
+        water = sum(
+            f
+            * c.water[f"content_{n}"].value
+            * 0.9933
+            * 55510
+            * decay(WATER, c.water[f"t1_{n}"].value, c.water[f"t2_{n}"].value)
+            for n, f in zip(("gm", "wm", "csf"), fractions, strict=True)
+        )
+        signal = sum(
+            f * conc * decay(MET, c.metabolite("GABA")[f"t1_{n}"].value, c.metabolite("GABA")[f"t2_{n}"].value)
+            for n, f, conc in (("gm", fractions[0], 10.0), ("wm", fractions[1], 5.0))
+        )
+        tissue = TissueFractions(*fractions, sd=(0, 0, 0))
+        result = quantify(
+            LinearFit({"GABA": signal}), water_fit(water), tissue, TIMING, QuantifySection(alpha={"GABA": 0.5})
+        )
+        found = next(item.value for item in result.sensitivity if item.variant == "alpha")
+        assert found == pytest.approx(10.0, rel=0.01)
+
+
+def test_sensitivity_line_names_presets_and_the_uncorrected_change():
+    result = quantify(LinearFit({"Glu": 1.0}), water_fit(5000.0), EXACT, TIMING, QuantifySection())
+    line = result.sensitivity_line("Glu")
+    assert "without tissue correction" in line
+    assert "under fsl-mrs" in line
+
+
+def test_age_shortens_t2_only_when_asked():
+    old = replace(TIMING, age=70.0)
+    plain = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, old, QuantifySection()).rows[0]
+    aged = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, old, QuantifySection(age_dependence=True)).rows[
+        0
+    ]
+    # 45 years beyond the young group: T2 of 258 and 343 ms times 1 - 0.23 x 45 / 55
+    factor = 1 - 0.23 * 45 / 55
+    grey = math.exp(-0.03 / 0.258) / math.exp(-0.03 / (0.258 * factor))
+    white = math.exp(-0.03 / 0.343) / math.exp(-0.03 / (0.343 * factor))
+    assert white < aged.molal / plain.molal < grey
+    unknown = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, TIMING, QuantifySection(age_dependence=True))
+    assert any("age is not known" in warning for warning in unknown.warnings)
+
+
+def test_table_and_dictionary(tmp_path):
+    result = quantify(LinearFit({"NAA": 1.0, "Cr": 1.0}), water_fit(5000.0), None, TIMING, QuantifySection())
+    path = tmp_path / "sub-01_desc-concentrations_mrs.tsv"
+    dictionary = write_concentrations(result, {"participant_id": "sub-01", "voi": "acc"}, path)
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    assert tuple(rows[0]) == COLUMNS
+    assert (rows[0]["session"], rows[0]["molal"], rows[0]["f_gm"]) == ("n/a", "n/a", "n/a")
+    assert float(rows[0]["iu"]) == pytest.approx(result.rows[0].iu, rel=1e-5)
+    described = json.loads(dictionary.read_text())
+    assert set(COLUMNS) <= set(described)
+    assert described["Quantification"]["Constants"]["water_t1_gm"]["doi"]
+
+
+def test_columns_are_the_contract():
+    contract = (
+        "participant_id session voi acq run task metabolite amplitude crlb amplitude_sd total_sd ratio_tCr "
+        "ratio_tCr_sd ratio_tCr_lo ratio_tCr_hi iu iu_sd molal molal_sd molar molar_sd f_gm f_wm f_csf status flags reason"
+    )
+    assert tuple(contract.split()) == COLUMNS

@@ -1,0 +1,87 @@
+"""The water line: amplitude at t = 0 whatever its shape, its first points and its neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mrs_pipeline.errors import QuantificationError
+from mrs_pipeline.quantify import fit_water
+from mrs_pipeline.spectrum import Spectrum
+
+N, DWELL, MHZ = 2048, 1 / 2000, 127.7
+T = np.arange(N) * DWELL
+TRUTH = 10000.0
+SHAPES = {
+    "lorentz": np.exp(-np.pi * 6 * T),
+    "gauss": np.exp(-((np.pi * 8 * T) ** 2) / (4 * np.log(2))),
+    "voigt": np.exp(-np.pi * 3 * T - (np.pi * 6 * T) ** 2 / (4 * np.log(2))),
+    "two shims": 0.7 * np.exp(-np.pi * 4 * T) + 0.3 * np.exp(-np.pi * 12 * T + 10j * np.pi * T),
+    "eddy currents": np.exp(-np.pi * 5 * T + 2j * (1 - np.exp(-T / 0.02))),
+}
+
+
+def scan(shape, noise=10.0, seed=0, lipid=0.0):
+    rng = np.random.default_rng(seed)
+    fid = 2 * TRUTH * np.exp(0.7j + 14j * np.pi * T) * shape
+    fid = fid + lipid * np.exp(-np.pi * 15 * T - 2j * np.pi * 3.35 * MHZ * T)
+    return Spectrum(fid + noise * (rng.normal(size=N) + 1j * rng.normal(size=N)), DWELL, MHZ)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("noise", [1.0, 30.0])
+def test_amplitude_per_molecule_for_any_shape(name, noise):
+    found = [fit_water(scan(SHAPES[name], noise, seed)).amplitude for seed in range(4)]
+    assert np.mean(found) == pytest.approx(TRUTH, rel=0.004)
+
+
+def test_position_width_and_phase():
+    fit = fit_water(scan(SHAPES["lorentz"]))
+    assert fit.fwhm_hz == pytest.approx(6.0, abs=0.05)
+    assert fit.shift_ppm == pytest.approx(7 / MHZ, abs=2e-3)
+    assert fit.phase_deg == pytest.approx(np.degrees(0.7), abs=0.2)
+
+
+def test_halved_first_point_does_not_matter_and_is_said():
+    whole = scan(SHAPES["voigt"])
+    fid = whole.fid.copy()
+    fid[0] *= 0.5
+    fit = fit_water(whole.with_fid(fid))
+    assert fit.amplitude == pytest.approx(fit_water(whole).amplitude, rel=1e-12)
+    assert fit.first_point == "halved"
+    assert any("halved" in warning for warning in fit.warnings)
+
+
+def test_points_before_the_echo_top_move_t0():
+    rise = 12
+    full = scan(SHAPES["lorentz"], noise=1.0)
+    before = full.fid[0] * np.exp(np.linspace(-0.5, 0, rise, endpoint=False))
+    fit = fit_water(full.with_fid(np.concatenate([before, full.fid[:-rise]])))
+    assert fit.echo_point == rise
+    assert fit.amplitude == pytest.approx(TRUTH, rel=0.005)
+
+
+def test_lipid_is_not_water():
+    assert fit_water(scan(SHAPES["lorentz"], lipid=3000.0)).amplitude == pytest.approx(TRUTH, rel=0.002)
+
+
+def test_reported_error_covers_the_spread():
+    fits = [fit_water(scan(SHAPES["lorentz"], 60.0, seed)) for seed in range(40)]
+    spread = np.std([fit.amplitude for fit in fits])
+    assert 0.5 < np.mean([fit.sd for fit in fits]) / spread < 2.0
+
+
+def test_scaling_is_linear():
+    one = scan(SHAPES["two shims"])
+    assert fit_water(one.with_fid(one.fid * 7)).amplitude == pytest.approx(7 * fit_water(one).amplitude, rel=1e-6)
+
+
+@pytest.mark.parametrize("fid", [np.zeros(N), np.full(N, np.nan)])
+def test_no_signal_is_an_error(fid):
+    with pytest.raises(QuantificationError, match="no signal"):
+        fit_water(Spectrum(fid, DWELL, MHZ))
+
+
+def test_several_fids_are_an_error():
+    with pytest.raises(QuantificationError, match="2 FIDs"):
+        fit_water(Spectrum(np.ones((2, N)), DWELL, MHZ, dims=("DIM_DYN",)))
