@@ -1,5 +1,9 @@
 """Macromolecule presets and a measured macromolecule member."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,6 +19,9 @@ from mrs_pipeline.config.presets import read_preset
 from mrs_pipeline.errors import BasisError
 from mrs_pipeline.spectrum import Spectrum
 
+NULLED = (
+    Path(__file__).parents[3] / "shared/data/philips_sub-01/mrs/sub-01_ses-01_PRESS-Inverted_TI-600_raw-act_noID.SDAT"
+)
 GRID = {"field_mhz": 123.2, "dwell": 0.0005, "n_points": 1024}
 
 
@@ -77,3 +84,31 @@ def test_a_scan_of_the_wrong_phase_is_refused():
 def test_several_fids_are_refused():
     with pytest.raises(BasisError, match="several"):
         measured_macromolecules(Spectrum(np.ones((2, 16), dtype=complex), 0.0005, 123.2, dims=("DIM_DYN",)))
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NULLED.exists(), reason="no shared data")
+def test_the_nulled_philips_scan_becomes_a_smooth_member(tmp_path):
+    from mrs_pipeline import nifti_mrs
+    from mrs_pipeline.config.models import PreprocessSection
+    from mrs_pipeline.preprocess import preprocess
+
+    spec2nii = Path(sys.executable).with_name("spec2nii")
+    files = [str(NULLED), str(NULLED.with_suffix(".SPAR"))]
+    subprocess.run([spec2nii, "philips", *files, "-o", tmp_path, "-f", "nulled"], check=True, capture_output=True)
+    raw = nifti_mrs.read(tmp_path / "nulled.nii.gz").spectrum
+    scan = preprocess(raw, None, None, PreprocessSection()).spectrum
+    found = measured_macromolecules(scan)
+    noise = scan.spectrum().real[scan.ppm < -1].std()
+    assert found.residual.std() < 1.2 * noise
+    member = found.basis.spectrum("MM")
+    peaks = [ppm for ppm in (0.90, 1.40, 1.63, 2.03) if _is_local_maximum(member, ppm)]
+    assert peaks == [0.90, 1.40, 1.63, 2.03]
+    creatine = np.abs(found.ppm - 3.92) < 0.05
+    assert found.metabolites[creatine].max() > 5 * noise
+
+
+def _is_local_maximum(member, ppm):
+    values = member.spectrum().real
+    centre = values[np.abs(member.ppm - ppm) < 0.06].max()
+    return all(centre > np.interp(ppm + side, member.ppm, values) for side in (-0.13, 0.13))
