@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mrs_pipeline.preprocess.io import load, load_evidence, load_record, save
     from mrs_pipeline.preprocess.metrics import METRIC_DEFINITIONS
-    from mrs_pipeline.preprocess.pipeline import Hints, preprocess
+    from mrs_pipeline.preprocess.pipeline import Hints, hints_from_headers, preprocess
     from mrs_pipeline.preprocess.state import METHODS
     from mrs_pipeline.preprocess.types import Preprocessed, StepRecord, display
 
@@ -19,6 +19,7 @@ _HOMES = {
     "Preprocessed": "types",
     "StepRecord": "types",
     "display": "types",
+    "hints_from_headers": "pipeline",
     "load": "io",
     "load_evidence": "io",
     "load_record": "io",
@@ -33,6 +34,7 @@ __all__ = [
     "Preprocessed",
     "StepRecord",
     "display",
+    "hints_from_headers",
     "load",
     "load_evidence",
     "load_record",

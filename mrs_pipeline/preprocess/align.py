@@ -22,6 +22,9 @@ WATER_BAND = (4.2, 5.1)
 
 _TEMPLATE_LINES = 24
 _SIGNIFICANT = 25.0  # energy of a template's line over the noise variance of a point of the average
+_SEARCHES = 2  # rounds that begin with a search over the whole range
+_LEFT_OF_WATER = 1e-4
+_BRIGHT_WATER = 4.0  # water over metabolites beyond which transients are first steadied by their water
 _MAX_ROUNDS = 10
 _NEW_LINES = 3  # rounds in which the lines are found anew; later only their amplitudes change, so that rounds settle
 _STEPS = 3
@@ -114,13 +117,17 @@ def estimate(
     used = np.ones(transients.fid.shape[0], dtype=bool) if kept is None else kept
     if method == "spectral-registration":
         bands = _Bands((-np.inf, np.inf), (), ())
-        start = _start(transients, transients, bands.metabolites, max_shift_hz, used)
-    else:
-        quiet = transients.with_fid(split(transients.fid, band_basis(transients, WATER_BAND))[0])
-        shift = _offset_ppm(quiet, ppm, max_shift_hz, used)
-        bands = _bands(ppm, shift)
-        start = _start(quiet, quiet, bands.metabolites, max_shift_hz, used)
-    return _rounds(transients, bands, start, max_shift_hz, used)
+        start = _start(transients, bands.metabolites, max_shift_hz, used)
+        return _rounds(transients, transients, bands, start, max_shift_hz, used)
+    first, ratio = _by_water(transients, max_shift_hz)
+    steadied = transients.with_fid(_demodulated(transients.fid, transients.dwell, *first))
+    limit = _LEFT_OF_WATER * min(1.0, (5.0 / max(ratio, 1e-9)) ** 2)
+    quiet = steadied.with_fid(split(steadied.fid, band_basis(steadied, WATER_BAND, limit))[0])
+    bands = _bands(ppm, _offset_ppm(quiet, ppm, max_shift_hz, used), limit)
+    start = _start(quiet, bands.metabolites, max_shift_hz, used)
+    found = _rounds(steadied, quiet, bands, start, max_shift_hz, used)
+    hz, rad = _centred((found.hz + first[0], np.deg2rad(found.deg) + first[1]), used)
+    return replace(found, hz=hz, deg=np.rad2deg(rad))
 
 
 Offsets = tuple[FloatArray, FloatArray]
@@ -129,11 +136,15 @@ Offsets = tuple[FloatArray, FloatArray]
 
 @dataclass(frozen=True)
 class _Bands:
-    """Where the lines of metabolites, of what lies below them and of water may lie, in ppm; empty: not used."""
+    """Where the lines of metabolites, of what lies below them and of water may lie, in ppm; empty: not used.
+
+    ``limit`` tells how much of the water may be left when it is projected out (see ``band_basis``).
+    """
 
     metabolites: tuple[float, float]
     low: tuple[float, ...]
     water: tuple[float, ...]
+    limit: float = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +181,10 @@ def _model(template: ComplexArray, time: FloatArray, nuisance: ComplexArray | No
     return _Model(np.asarray(columns.conj()), np.asarray((columns.conj().T @ columns).real))
 
 
-def _bands(ppm: tuple[float, float], shift: float) -> _Bands:
+def _bands(ppm: tuple[float, float], shift: float, limit: float) -> _Bands:
     """Bands for a spectrum that lies off its axis by a shift."""
     low, high = min(ppm) + shift, max(ppm) + shift
-    return _Bands((low, high), (shift, low), (max(high, WATER_BAND[0] + shift), WATER_BAND[1] + shift))
+    return _Bands((low, high), (shift, low), (max(high, WATER_BAND[0] + shift), WATER_BAND[1] + shift), limit)
 
 
 def _demodulated(fids: ComplexArray, dwell: float, hz: FloatArray, rad: FloatArray) -> ComplexArray:
@@ -188,15 +199,43 @@ def _demodulated(fids: ComplexArray, dwell: float, hz: FloatArray, rad: FloatArr
     return np.asarray(fids * turn[..., :n_points])
 
 
+def _by_water(transients: Spectrum, max_shift_hz: float) -> tuple[Offsets, float]:
+    """First offsets from residual water where it outshines everything, and its height over that of the metabolites."""
+    ppm, power = transients.ppm, np.mean(np.abs(transients.spectrum()) ** 2, axis=0)
+    at_water = power[(ppm >= WATER_BAND[0]) & (ppm <= WATER_BAND[1])]
+    elsewhere = power[(ppm >= 1.5) & (ppm <= 3.5)]
+    none = (np.zeros(transients.fid.shape[0]), np.zeros(transients.fid.shape[0]))
+    if not at_water.size or not elsewhere.size or elsewhere.max() <= 0:
+        return none, 0.0
+    ratio = float(np.sqrt(at_water.max() / elsewhere.max()))
+    if ratio < _BRIGHT_WATER:
+        return none, ratio
+    inside = _cut(transients, transients.fid, WATER_BAND)
+    offsets, template = none, inside[int(np.argsort(np.sum(np.abs(inside) ** 2, axis=-1))[inside.shape[0] // 2])]
+    for _ in range(2):
+        offsets = _search(inside, template, transients.dwell, max_shift_hz)
+        template = np.mean(_demodulated(inside, transients.dwell, *offsets), axis=0)
+    return offsets, ratio
+
+
 def _rounds(
-    transients: Spectrum, bands: _Bands, start: Offsets, max_shift_hz: float, used: npt.NDArray[np.bool_]
+    transients: Spectrum,
+    quiet: Spectrum,
+    bands: _Bands,
+    start: Offsets,
+    max_shift_hz: float,
+    used: npt.NDArray[np.bool_],
 ) -> Alignment:
-    """Alternate between template and offsets until nothing moves."""
+    """Alternate between template and offsets until nothing moves; the quiet transients, without water, are searched."""
     noise = noise_sd(transients) / float(np.sqrt(transients.n_points))
     offsets, result, lines = start, _nothing(start), None
     for number in range(1, _MAX_ROUNDS + 1):
         lines = _lines(transients, offsets, noise, used, lines if number > _NEW_LINES else None)
-        result = _one_round(transients, bands, lines, offsets, noise, used, max_shift_hz if number <= 2 else 0.0)
+        if number <= _SEARCHES:
+            template = _part(transients, lines, bands.metabolites)
+            if np.any(template):
+                offsets = _search(quiet.fid, template, transients.dwell, max_shift_hz)
+        result = _one_round(transients, bands, lines, offsets, noise, used, _STEPS)
         result = replace(result, rounds=number)
         if not np.isfinite(result.sd_hz):
             return result
@@ -243,19 +282,15 @@ def _one_round(
     offsets: Offsets,
     noise: float,
     used: npt.NDArray[np.bool_],
-    reach_hz: float,
+    steps: int,
 ) -> Alignment:
     """Offsets against one template: metabolites first, then what lipids and water add."""
     template, low, water = (_part(transients, lines, band) for band in (bands.metabolites, bands.low, bands.water))
     if np.sum(np.abs(template) ** 2) <= _MIN_ENERGY * noise**2:
         return _nothing(offsets)
-    if reach_hz > 0:
-        offsets = _search(
-            transients.fid - water if bands.water else transients.fid, template, transients.dwell, reach_hz
-        )
     nuisance = _water_space(transients, offsets, bands, noise)
     base = _model(template, transients.time, nuisance)
-    hz, rad, amplitude = _gauss_newton(transients, base, offsets, _STEPS if reach_hz > 0 else 1)
+    hz, rad, amplitude = _gauss_newton(transients, base, offsets, steps)
     demodulated = _demodulated(transients.fid, transients.dwell, hz, rad)
     step, precision = np.zeros((hz.size, 2)), base.precision / noise**2
     weight = 0.0
@@ -319,7 +354,7 @@ def _water_space(transients: Spectrum, offsets: Offsets, bands: _Bands, noise: f
         return None
     place = float(ppm[inside[int(np.argmax(power))]])
     reach = max(_WATER_REACH_PPM, _WATER_REACH_HZ / transients.carrier_mhz)
-    return band_basis(transients, (place - reach, place + reach))
+    return band_basis(transients, (place - reach, place + reach), bands.limit)
 
 
 def _taken_up(
@@ -361,7 +396,9 @@ def _taken_up(
     own = (both @ (precision + gain) - step @ precision) @ own_covariance
     difference = _wrapped_rows(own - step, used)
     known = np.linalg.inv(precision)
-    extra = _positive(_robust_covariance(difference[used]) - known - own_covariance)
+    # scatter counts only beyond what its own sampling error (relative variance 2 / n, two SDs) can explain
+    chance = 1.0 + 2.0 * float(np.sqrt(2.0 / used.sum()))
+    extra = _positive(_robust_covariance(difference[used]) - chance * (known + own_covariance))
     spread = known + own_covariance + extra
     share = known @ np.linalg.inv(spread)
     distance = np.einsum("ij,jk,ik->i", difference, np.linalg.inv(spread), difference)
@@ -379,14 +416,14 @@ def _wrapped_rows(difference: FloatArray, used: npt.NDArray[np.bool_]) -> FloatA
 
 
 def _start(
-    searched: Spectrum, judged: Spectrum, band: tuple[float, float], max_shift_hz: float, used: npt.NDArray[np.bool_]
+    transients: Spectrum, band: tuple[float, float], max_shift_hz: float, used: npt.NDArray[np.bool_]
 ) -> Offsets:
     """First offsets: of several simple templates the one that makes the aligned average strongest in the band."""
     best: tuple[float, Offsets] | None = None
-    for template in _simple_templates(searched, band, used):
-        hz, rad = _search(searched.fid, template, searched.dwell, max_shift_hz)
-        average = np.mean(_demodulated(judged.fid[used], judged.dwell, hz[used], rad[used]), axis=0)
-        energy = float(np.sum(np.abs(_cut(judged, average, band)) ** 2))
+    for template in _simple_templates(transients, band, used):
+        hz, rad = _search(transients.fid, template, transients.dwell, max_shift_hz)
+        average = np.mean(_demodulated(transients.fid[used], transients.dwell, hz[used], rad[used]), axis=0)
+        energy = float(np.sum(np.abs(_cut(transients, average, band)) ** 2))
         if best is None or energy > best[0]:
             best = (energy, (hz, rad))
     assert best is not None
@@ -450,7 +487,7 @@ def _positive(matrix: FloatArray) -> FloatArray:
 def _offset_ppm(quiet: Spectrum, ppm: tuple[float, float], max_shift_hz: float, used: npt.NDArray[np.bool_]) -> float:
     """How far the whole spectrum lies off its axis, from the roughly aligned average; 0 when that is uncertain."""
     band = (min(ppm) - 0.3, max(ppm) + 0.3)
-    hz, rad = _start(quiet, quiet, band, max_shift_hz, used)
+    hz, rad = _start(quiet, band, max_shift_hz, used)
     average = np.mean(_demodulated(quiet.fid[used], quiet.dwell, hz[used], rad[used]), axis=0)
     found = fit_reference(quiet.with_fid(average, ()), 0.3)
     return found.shift_ppm if found.confident else 0.0

@@ -101,8 +101,8 @@ def _signal_matrix(whitening: ComplexArray, data: ComplexArray) -> ComplexArray:
     Notes
     -----
     With signal power :math:`\lambda` over unit noise at a frequency (summed over coils, mean over transients) the
-    weight :math:`\lambda/(1+\lambda)` keeps noise from frequencies without signal out of the sensitivities; this matters
-    where weak metabolites, not water, have to give them.
+    weight :math:`\lambda/(1+\lambda)` keeps noise from frequencies without signal out of the sensitivities, which
+    matters where weak metabolites, not water, have to give them.
     """
     n_coils, n_others, n_points = data.shape
     spectra = np.fft.fft(data, axis=-1) / np.sqrt(n_points)

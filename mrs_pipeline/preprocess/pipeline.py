@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +33,28 @@ class Hints:
     water_first_point_halved: bool | None = None
     summed: int = 1
     water_summed: int = 1
+
+
+def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None = None) -> Hints:
+    """Tell from NIfTI-MRS header extensions how the vendor stored the data.
+
+    Parameters
+    ----------
+    scan, water
+        Header extensions of the metabolite scan and of its water reference.
+
+    Notes
+    -----
+    Philips SDAT files store half the first point (seen in every one measured here); no other format is known to. Nothing in
+    a NIfTI-MRS header says whether a file holds a sum or a mean, so that the ``summed`` hints are left to the caller.
+    """
+
+    def halved(header: Mapping[str, Any]) -> bool | None:
+        names = header.get("OriginalFile") or ()
+        names = (names,) if isinstance(names, str) else names
+        return True if any(str(name).lower().endswith((".sdat", ".spar")) for name in names) else None
+
+    return Hints(halved(scan), None if water is None else halved(water))
 
 
 def preprocess(

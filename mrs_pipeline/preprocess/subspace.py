@@ -7,10 +7,9 @@ import numpy as np
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 _WIDTHS_HZ = (2.0, 6.0, 14.0)
-_RELATIVE_LIMIT = 1e-4
 
 
-def band_basis(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:
+def band_basis(spectrum: Spectrum, ppm: tuple[float, float], limit: float = 1e-4) -> ComplexArray:
     """Orthonormal basis of all damped lines whose place lies in a band.
 
     Parameters
@@ -19,6 +18,8 @@ def band_basis(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:
         Gives the time and ppm axes.
     ppm
         Band of the lines' centres.
+    limit
+        Dimensions kept: eigenvalues above this share of the largest. About its square root is left of a line's norm.
 
     Returns
     -------
@@ -37,7 +38,7 @@ def band_basis(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:
     lengths = np.sqrt(_geometric(np.abs(poles) ** 2, spectrum.n_points).real)
     gram = _geometric(poles.conj()[:, None] * poles[None, :], spectrum.n_points) / np.outer(lengths, lengths)
     values, vectors = np.linalg.eigh(gram)
-    kept = values > _RELATIVE_LIMIT * values[-1]
+    kept = values > limit * values[-1]
     mixing = vectors[:, kept] / np.sqrt(values[kept]) / lengths[:, None]
     lines = np.exp(np.outer(spectrum.time, 2j * np.pi * frequency - damping))
     return np.asarray(lines @ mixing, dtype=np.complex128)

@@ -122,8 +122,7 @@ def display(fid: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
     Notes
     -----
     The discrete transform of a causal signal is its Fourier integral plus half its first point (trapezoidal rule), a
-    constant offset of the whole spectrum; halving the first point removes it (Otting 1986,
-    doi:10.1016/0022-2364(86)90171-0).
+    constant offset of the whole spectrum; halving the first point removes it.
     """
     halved = np.array(fid, dtype=np.complex128)
     halved[..., 0] *= 0.5

@@ -60,7 +60,7 @@ def remove_water(spectrum: Spectrum, ppm: tuple[float, float], components: int) 
     Notes
     -----
     The whole FID is decomposed, metabolites and all, so that the tail of the water line is told from the signals it
-    runs under (Pijnappel 1992, doi:10.1016/0022-2364(92)90241-X). A second and third pass work on what the first
+    runs under (Pijnappel 1992, J Magn Reson 97:122-134). A second and third pass work on what the first
     left, as the leading components of a huge, non-Lorentzian residue leave no room for the rest. The first point must
     not be halved: the subtraction would otherwise leave half a first point of water, a flat offset of the spectrum.
     """

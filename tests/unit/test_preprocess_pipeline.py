@@ -7,7 +7,17 @@ import pytest
 
 from mrs_pipeline.config import PreprocessSection
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.preprocess import METHODS, METRIC_DEFINITIONS, Hints, display, load, load_evidence, preprocess, save
+from mrs_pipeline.preprocess import (
+    METHODS,
+    METRIC_DEFINITIONS,
+    Hints,
+    display,
+    hints_from_headers,
+    load,
+    load_evidence,
+    preprocess,
+    save,
+)
 from mrs_pipeline.spectrum import Spectrum
 
 MHZ = 123.25
@@ -159,6 +169,12 @@ class TestAveraged:
     def test_unusable_data_are_refused(self, fid, words):
         with pytest.raises(InputError, match=words):
             preprocess(spectrum(fid), None, None, DEFAULT)
+
+
+def test_hints_from_headers():
+    sdat = {"OriginalFile": ["a_act.SDAT", "a_act.SPAR"]}
+    assert hints_from_headers(sdat, {"OriginalFile": ["b.dat"]}) == Hints(True, None)
+    assert hints_from_headers({}) == Hints()
 
 
 class TestTransients:
