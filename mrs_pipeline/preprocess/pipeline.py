@@ -45,7 +45,8 @@ def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None 
 
     Notes
     -----
-    Philips SDAT files store half the first point (seen in every one measured here); no other format is known to. Nothing in
+    Philips SDAT files store half the first point (seen in every one measured here); no other format is known to. Nothing
+    in
     a NIfTI-MRS header says whether a file holds a sum or a mean, so that the ``summed`` hints are left to the caller.
     """
 
