@@ -80,7 +80,7 @@ def _decision(scan: Mapping[str, Any], ratings: pd.DataFrame | None) -> dict[str
     detail = str(scan["detail"]) or "n/a"
     rating = "n/a" if ratings is None else ";".join(ratings["rating"])
     if scan["processing"] == "failed":
-        reason = "fit failed" if detail.lower().startswith("fit") else "processing failed"
+        reason = "fit failed" if scan["stage"] == "fit" else "processing failed"
         return {"rating": rating, "usable": False, "included": False, "reason": reason, "detail": detail}
     included, reason = True, "n/a"
     if scan["verdict"] == "fail":

@@ -37,8 +37,8 @@ class Sources:
     concentrations
         Long table with the columns of ``concentrations.tsv``.
     scans
-        One row per scan: entities, ``processing``, ``verdict``, ``rules``, ``detail``, ``report`` (name of the scan
-        report) and ``metrics`` (dictionary of the scalar QC metrics).
+        One row per scan: entities, ``processing``, ``stage``, ``verdict``, ``rules``, ``detail``, ``report`` (name of
+        the scan report) and ``metrics`` (dictionary of the scalar QC metrics).
     files
         SHA-256 by path relative to the output folder (``bids:`` in front for files of the BIDS folder).
     warnings
@@ -205,6 +205,7 @@ def _scan_row(stem: str, paths: dict[str, Path]) -> dict[str, Any]:
         processing = "failed"
     return entities_of(stem) | {
         "processing": processing,
+        "stage": str(status.get("stage", "n/a")),
         "verdict": verdict,
         "rules": ";".join(rule["rule"] for rule in fired) or "n/a",
         "detail": _failure_text(status) if processing == "failed" else "; ".join(rule["words"] for rule in fired),
@@ -281,7 +282,7 @@ def read_external(path: Path) -> Sources:
             f"{len(twice)} values are listed twice, the first for {first}", remedy="keep one row each", path=path
         )
     rows = frame.drop_duplicates(list(SCAN_KEYS))[list(SCAN_KEYS)].assign(
-        processing="ok", verdict="n/a", rules="n/a", detail="", report="n/a", has_concentrations=True
+        processing="ok", stage="n/a", verdict="n/a", rules="n/a", detail="", report="n/a", has_concentrations=True
     )
     rows = rows.assign(metrics=pd.Series([{}] * len(rows), index=rows.index, dtype=object))
     files = {f"external:{item.name}": sha256(item) for item in (path, sidecar)}
@@ -367,7 +368,8 @@ def read_ratings(path: Path) -> pd.DataFrame:
         raise InputError(
             f"missing columns: {', '.join(missing)}", remedy="write ratings with mrs-pipeline review", path=path
         )
-    frame = frame.reindex(columns=columns).fillna("n/a")
+    frame = frame.reindex(columns=columns).astype(object)
+    frame = frame.where(frame.notna(), "n/a")
     frame["participant_id"] = _prefixed(frame["participant_id"])
     for name, known in (("rating", (*RATINGS, "n/a")), ("override", ("include", "exclude", "n/a"))):
         frame[name] = frame[name].str.lower()

@@ -25,7 +25,7 @@ from mrs_pipeline.stats.io import (
     read_tsv,
     sha256,
 )
-from mrs_pipeline.stats.panel import Trial, off_window, region_labels
+from mrs_pipeline.stats.panel import Trial, is_analysed, off_window, region_labels
 from mrs_pipeline.stats.participant_flow import flow
 
 RATINGS_FILE = Path("group") / "ratings.tsv"
@@ -218,7 +218,8 @@ def check_plan(blinded: Blinded, study: Study) -> None:
             f"[analysis] primary_visit '{plan.primary_visit}' is not a follow-up visit",
             remedy=f"use one of {', '.join(visits[1:])}",
         )
-    pairs = set(zip(blinded.concentrations["metabolite"], region_labels(blinded.concentrations), strict=True))
+    rows = blinded.concentrations[is_analysed(blinded.concentrations["metabolite"])]
+    pairs = set(zip(rows["metabolite"], region_labels(rows), strict=True))
     unknown = [f"[{metabolite}, {voi}]" for metabolite, voi in plan.primary if (metabolite, voi) not in pairs]
     if unknown:
         known = ", ".join(sorted({voi for _, voi in pairs}))

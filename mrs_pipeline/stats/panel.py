@@ -20,6 +20,14 @@ SCAN_COVARIATES = ("f_gm", "f_wm", "f_csf", "snr", "fwhm_hz")
 """Covariates taken from the baseline scan of the region; every other name is a column of participants.tsv."""
 
 
+_NUISANCE = re.compile(r"(MM|Lip)\d")
+
+
+def is_analysed(metabolites: pd.Series) -> pd.Series:
+    """Say which rows are metabolites; macromolecule and lipid components (MM09, Lip13, ...) are none."""
+    return ~metabolites.str.match(_NUISANCE)
+
+
 @dataclass(frozen=True)
 class Trial:
     """Everything the arm comparison works on.
@@ -93,12 +101,12 @@ def select_values(
     -------
     pandas.DataFrame
         One row per participant, session, region and metabolite with a finite value; repeated runs are averaged.
-        Values whose row status is ``failed`` do not enter.
+        Values whose row status is ``failed`` do not enter, nor do macromolecule and lipid components.
     """
     chosen = scans[scans["included"].astype(bool)] if only_included else scans[scans["usable"].astype(bool)]
     merged = concentrations.merge(chosen[list(SCAN_KEYS)], on=list(SCAN_KEYS), how="inner")
     merged = merged.assign(region=_labels_like(merged, scans), value=merged[UNIT_COLUMNS[unit]])
-    merged = merged[merged["value"].notna() & (merged["status"] != "failed")]
+    merged = merged[merged["value"].notna() & (merged["status"] != "failed") & is_analysed(merged["metabolite"])]
     keys = ["participant_id", "session", "region", "metabolite"]
     return merged.groupby(keys, sort=True)["value"].mean().reset_index()
 

@@ -35,7 +35,7 @@ NUMBERS = [
     "g_high",
 ]
 PLAN = AnalysisSection(primary=(("Glu", "acc"),), per_protocol=True)
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=8, deadline=None)
 seeds = st.integers(0, 10_000)
 
 

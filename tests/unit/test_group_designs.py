@@ -133,6 +133,13 @@ class TestDesigns:
         )
         assert set(effects(both, AnalysisSection()).table["voi"]) == {"acc", "acc_acq-slaser"}
 
+    def test_macromolecules_and_lipids_are_no_outcomes(self, normal):
+        trial = make_trial(normal, np.tile([0, 1], 8))
+        nuisance = pd.concat([trial.concentrations.assign(metabolite=name) for name in ("MM09", "Lip13", "Lac")])
+        table = pd.concat([trial.concentrations, nuisance], ignore_index=True)
+        more = Trial(table, trial.scans, trial.people, trial.participants, trial.arms, VISITS)
+        assert set(effects(more, AnalysisSection()).table["metabolite"]) == {"Glu", "Lac"}
+
 
 class TestVisits:
     def test_days_from_labels(self):
@@ -190,7 +197,10 @@ class TestFlow:
 
 class TestRatings:
     SCANS = pd.DataFrame(
-        [scan("sub-1", "baseline") | {"processing": "ok", "verdict": "pass", "rules": "n/a", "detail": ""}]
+        [
+            scan("sub-1", "baseline")
+            | {"processing": "ok", "stage": "n/a", "verdict": "pass", "rules": "n/a", "detail": ""}
+        ]
     )
 
     def ratings(self, *rows):
@@ -217,6 +227,13 @@ class TestRatings:
     def test_contradicting_overrides_are_an_error(self):
         with pytest.raises(InputError, match="contradict"):
             self.decided(("bad", "x", "anna", "exclude"), ("good", "y", "bo", "include"))
+
+    @pytest.mark.parametrize(("stage", "reason"), [("fit", "fit failed"), ("read", "processing failed")])
+    def test_nothing_includes_a_scan_without_result(self, stage, reason):
+        scans = self.SCANS.drop(columns=["usable", "included", "reason"]).assign(processing="failed", stage=stage)
+        row = decide(scans, self.ratings(("good", "n/a", "anna", "include"))).iloc[0]
+        assert not row["included"]
+        assert row["reason"] == reason
 
     def test_a_rating_of_an_unknown_scan_is_named(self):
         ratings = self.ratings(("bad", "x", "anna", "n/a")).assign(participant_id="sub-404")
