@@ -29,7 +29,7 @@ def small_sample_correction(df: float) -> float:
     Examples
     --------
     >>> round(small_sample_correction(10), 4)
-    0.9228
+    0.9227
     """
     if df <= 1:
         return math.nan
