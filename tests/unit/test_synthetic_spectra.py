@@ -92,6 +92,18 @@ class TrueFit:
         return 1.0, 0.0, 1.0, 1.0
 
 
+def as_overrides(constants, names):
+    """The generator's constants as [quantify.overrides]."""
+    water = constants.water
+    tissues = ("gm", "wm", "csf")
+    out = {f"water_{kind}_{t}": getattr(water, kind)[i] for kind in ("t1", "t2") for i, t in enumerate(tissues)}
+    out |= {f"water_content_{t}": water.content[i] for i, t in enumerate(tissues)}
+    out |= {"water_molality": water.molality, "water_density": water.density_kg_per_l}
+    for key in ("t1_gm", "t1_wm", "t2_gm", "t2_wm"):
+        out[f"metabolite_{key}"] = {name: getattr(constants.relaxation(name), key) for name in names}
+    return out
+
+
 def test_quantification_recovers_every_planted_concentration():
     """Two rooms that share no code agree on DOMAIN 8.1 when given the same constants."""
     acq = Acquisition(water_echo_time=0.035, water_repetition_time=5.0)
@@ -100,10 +112,9 @@ def test_quantification_recovers_every_planted_concentration():
     fit = TrueFit(tuple(truth.amplitudes), tuple(truth.amplitudes.values()))
     water = fit_water(scan.water)
     exact = replace(water, amplitude=truth.water_amplitude)
-    csf = {"water_t1_csf": 3.817, "water_t2_csf": 0.503, "water_t2_wm": 0.0792}
     tissue = TissueFractions(0.5, 0.3, 0.2, (0.0, 0.0, 0.0), "truth", ())
     timing = ScanTiming.of(scan.metabolite, scan.water)
-    found = quantify(fit, exact, tissue, timing, QuantifySection(overrides=csf))
+    found = quantify(fit, exact, tissue, timing, QuantifySection(overrides=as_overrides(Constants(), truth.molal)))
     for name in truth.molal:
         row = found.row({"Ins": "mI"}.get(name, name))
         assert row.molal == pytest.approx(truth.molal[name], rel=1e-9), name

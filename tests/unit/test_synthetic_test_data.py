@@ -57,7 +57,9 @@ def numbers(path):
 
 
 def same_text(a, b):
-    for x, y in zip(a.split(), b.split(), strict=True):
+    fresh, kept = a.split(), b.split()
+    assert len(fresh) == len(kept), "run test_data/regenerate.py"
+    for x, y in zip(fresh, kept, strict=True):
         if x != y:
             assert float(x.strip(",")) == pytest.approx(float(y.strip(",")), rel=1e-5, abs=1e-9)
 
