@@ -28,9 +28,9 @@ from mrs_pipeline.bids import (
 )
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.interfaces.convert_jobs import LINK_FIELDS, ConvertJob, Problem, Staged
 from mrs_pipeline.interfaces.provenance import package_versions, sha256
-from mrs_pipeline.nifti_mrs import atomic_write
 
 COLUMNS = ("source", "status", "role", "output", "reason", "remedy")
 

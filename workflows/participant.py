@@ -221,7 +221,7 @@ def _identity(entities: Entities, study: str) -> str:
 
 def _write_sidecars(job: ParticipantJob, scan: Scan) -> None:
     """Write a JSON sidecar with the provenance beside every NIfTI derivative."""
-    from mrs_pipeline.interfaces.sinks import write_atomic
+    from mrs_pipeline.files import atomic_write
 
     descriptions = {
         "preproc_svs": "Preprocessed metabolite spectrum, first point whole",
@@ -234,23 +234,22 @@ def _write_sidecars(job: ParticipantJob, scan: Scan) -> None:
         image = job.out_dir / derivative_path(scan, kind)
         if image.is_file():
             sidecar = image.with_name(image.name.replace(".nii.gz", ".json"))
-            write_atomic(
-                json.dumps({"Description": text, "provenance": status["provenance"]}, indent=2) + "\n", sidecar
-            )
+            content = {"Description": text, "provenance": status["provenance"]}
+            atomic_write(sidecar, json.dumps(content, indent=2) + "\n")
 
 
 def _write_timing(job: ParticipantJob, entities: Entities, folder: Path) -> None:
     """Write the wall time of every node: the one derivative that may differ between runs."""
+    from mrs_pipeline.files import atomic_write
     from mrs_pipeline.interfaces.base import SECONDS_FILE
     from mrs_pipeline.interfaces.provenance import cpu_model
-    from mrs_pipeline.interfaces.sinks import write_atomic
 
     seconds = {
         f"{path.parent.name}_seconds": round(next(iter(json.loads(path.read_text(encoding="utf-8")).values())), 4)
         for path in sorted(folder.glob(f"*/{SECONDS_FILE}"))
     }
     text = json.dumps({**seconds, "cpu": cpu_model()}, indent=2) + "\n"
-    write_atomic(text, job.out_dir / derivative_path(entities, "timing"))
+    atomic_write(job.out_dir / derivative_path(entities, "timing"), text)
 
 
 def _write_graph(workflow: Any, job: ParticipantJob, scan: Scan) -> None:  # noqa: ANN401  nipype is untyped

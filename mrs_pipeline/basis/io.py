@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.errors import BasisError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.spectrum import WATER_PPM
 
 _FORMATS = (
@@ -85,24 +84,14 @@ def save_basis(basis: Basis, path: str | Path) -> Path:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".basis":
-        _write_atomically(path, format_lcmodel(move_carrier(basis, WATER_PPM)).encode("ascii"))
+        atomic_write(path, format_lcmodel(move_carrier(basis, WATER_PPM)).encode("ascii"))
     elif suffix == ".txt":
-        _write_atomically(path, format_jmrui(move_carrier(basis, WATER_PPM)).encode("ascii"))
+        atomic_write(path, format_jmrui(move_carrier(basis, WATER_PPM)).encode("ascii"))
     elif suffix in {".fsl", ".json"}:
         for name, content in fsl_files(basis).items():
-            _write_atomically(path / name, content)
+            atomic_write(path / name, content)
     elif suffix == ".nifti":
         write_nifti_folder(basis, path)
     else:
         raise BasisError(f"{suffix or 'no suffix'} names no format", remedy=f"use {_FORMATS}", path=path)
     return path
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    Path(handle.name).chmod(0o644)
-    Path(handle.name).replace(path)

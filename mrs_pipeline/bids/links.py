@@ -99,7 +99,7 @@ def link_anatomical(
             return found, tuple(warnings)
         warnings.append(f"AnatomicalImage names a file that is not there: {uri}")
     if not candidates:
-        return None, (*warnings, "no T1w image of this visit: no tissue correction from segmentation")
+        return None, (*warnings, "no T1w image of this visit: its tissue cannot be segmented")
     ranked = sorted(
         candidates, key=lambda item: (item.entities.ce is not None, len(item.entities.labels()), item.path.name)
     )

@@ -69,6 +69,6 @@ def _write_json(report: PreflightReport, path: Path) -> None:
     import json
     from dataclasses import asdict
 
-    from mrs_pipeline.nifti_mrs import atomic_write
+    from mrs_pipeline.files import atomic_write
 
     atomic_write(path, (json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n").encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import platform
 import shutil
 import sys
@@ -27,16 +28,26 @@ if TYPE_CHECKING:
 
 MEMORY_PER_PROCESS_MB = 1500
 """Memory one participant needs at most (T1w segmentation; a fit alone stays under 600 MB)."""
-ARM_LIKE = {"arm", "group", "treatment", "allocation", "randomisation", "randomization", "drug", "condition"}
-"""Columns of participants.tsv never handed to the participant level."""
-
-
 DESCRIPTION = {
     "Name": "mrs-pipeline derivatives",
     "BIDSVersion": "1.10.0",
     "DatasetType": "derivative",
     "GeneratedBy": [{"Name": "mrs-pipeline", "Version": __version__}],
 }
+
+
+BIDSIGNORE = (
+    "*_report.html",
+    "*_mrs.*",
+    "*_svs.*",
+    "*_mrsref.*",
+    "*_mask.*",
+    "*_probseg.*",
+    "logs/",
+    "group/",
+    "study.toml",
+)
+"""What the validator cannot know: the standard has no derivatives of spectroscopy yet."""
 
 
 @dataclass
@@ -119,23 +130,21 @@ def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
 
 
 def work_dir(args: argparse.Namespace) -> Path:
-    """Return the working folder: the one given, else beside the output folder."""
+    """Return the working folder: --work-dir, MRS_PIPELINE_WORK_DIR (set in the container), or beside the output."""
     out: Path = args.output_dir.resolve()
-    return args.work_dir.resolve() if args.work_dir else out.with_name(f"{out.name}-work")
+    given = args.work_dir or os.environ.get("MRS_PIPELINE_WORK_DIR")
+    return Path(given).resolve() / ("" if args.work_dir else out.name) if given else out.with_name(f"{out.name}-work")
 
 
 def read_participants(bids_dir: Path) -> dict[str, dict[str, str]]:
-    """Rows of participants.tsv by participant, without any column that looks like an arm."""
-    path = bids_dir / "participants.tsv"
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
-    return {
-        row["participant_id"]: {key: value for key, value in row.items() if key and key.lower() not in ARM_LIKE}
-        for row in rows
-        if row.get("participant_id")
-    }
+    """Rows of participants.tsv by participant, without any column that could reveal an arm."""
+    from mrs_pipeline.stats import read_participants as read_blinded
+
+    table, warnings = read_blinded(bids_dir)
+    for sentence in warnings:
+        print(f"warning: {sentence}", file=sys.stderr)
+    rows = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    return {str(row["participant_id"]): {str(k): str(v) for k, v in row.items() if v is not None} for row in rows}
 
 
 def failed_conversions(bids_dir: Path) -> list[Unconverted]:
@@ -252,18 +261,24 @@ def _prepare_output(args: argparse.Namespace, study: Study) -> None:
     """Write what describes the derivatives as a whole, and empty the working folder if asked."""
     import tomli_w
 
-    from mrs_pipeline.interfaces.sinks import write_atomic
+    from mrs_pipeline.files import atomic_write
 
     if args.clean_workdir:
         shutil.rmtree(work_dir(args), ignore_errors=True)
     out = args.output_dir
+    for folder, flag in ((out, "OUTPUT_DIR"), (work_dir(args), "--work-dir")):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(
+                f"the folder cannot be made ({error.strerror})",
+                remedy=f"give a folder you may write as {flag}",
+                path=folder,
+            ) from error
     settings = study.model_dump(mode="json", exclude_none=True)
-    write_atomic(tomli_w.dumps(settings), out / "study.toml")
-    write_atomic(json.dumps(DESCRIPTION, indent=2) + "\n", out / "dataset_description.json")
-    write_atomic(
-        "*_report.html\n*_mrs.*\n*_svs.*\n*_mrsref.*\n*_mask.*\n*_probseg.*\nlogs/\ngroup/\nstudy.toml\n",
-        out / ".bidsignore",
-    )
+    atomic_write(out / "study.toml", tomli_w.dumps(settings))
+    atomic_write(out / "dataset_description.json", json.dumps(DESCRIPTION, indent=2) + "\n")
+    atomic_write(out / ".bidsignore", "\n".join(BIDSIGNORE) + "\n")
 
 
 def _forget_reports(args: argparse.Namespace) -> None:
@@ -292,8 +307,8 @@ def _summarise(args: argparse.Namespace, tally: Tally, n_scans: int) -> int:
 
 def _write_log(args: argparse.Namespace, study_path: Path | None, tally: Tally, seconds: float) -> None:
     """Record what ran, when and where: the only place with dates, host and command."""
+    from mrs_pipeline.files import atomic_write
     from mrs_pipeline.interfaces.provenance import cpu_model, package_versions
-    from mrs_pipeline.interfaces.sinks import write_atomic
 
     now = datetime.now(UTC)
     record = {
@@ -307,4 +322,4 @@ def _write_log(args: argparse.Namespace, study_path: Path | None, tally: Tally, 
         "scans": {outcome.key: {"status": outcome.status, "words": outcome.words} for outcome in tally.outcomes},
     }
     name = f"run-{now:%Y%m%dT%H%M%S%f}.json"
-    write_atomic(json.dumps(record, indent=1) + "\n", args.output_dir / "logs" / name)
+    atomic_write(args.output_dir / "logs" / name, json.dumps(record, indent=1) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class SegmentOutput(TraitedSpec):
     gm = File(exists=True)
     wm = File(exists=True)
     csf = File(exists=True)
+    brain = File(exists=True)
     record = File(exists=True, desc="how the maps were made")
 
 
@@ -43,9 +44,7 @@ class Segment(MrsInterface):
         from mrs_pipeline.config import TissueSection
 
         maps = segment(self.inputs.t1w, cwd, TissueSection.model_validate_json(self.inputs.settings))
-        record = {"source": maps.source, "warnings": list(maps.warnings)}
-        (cwd / "segmentation.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return {"gm": maps.gm, "wm": maps.wm, "csf": maps.csf, "record": cwd / "segmentation.json"}
+        return {"gm": maps.gm, "wm": maps.wm, "csf": maps.csf, "brain": maps.brain, "record": cwd / "segment.json"}
 
 
 class VoxelTissueInput(TraitedSpec):
@@ -94,8 +93,7 @@ class VoxelTissue(MrsInterface):
         from mrs_pipeline.nifti_mrs import read
 
         if not isdefined(self.inputs.t1w):
-            warnings.append("no T1w of this visit: the voxel is not drawn and its tissue is not segmented")
-            return ""
+            return ""  # the index has said that there is no T1w
         scan = read(self.inputs.svs)
         if not scan.is_localised:
             warnings.append("the spectrum states no position: its voxel cannot be placed on the T1w")
@@ -133,13 +131,12 @@ class VoxelTissue(MrsInterface):
         import nibabel as nib
         import numpy as np
 
-        from mrs_pipeline.anatomy import fractions
+        from mrs_pipeline.anatomy import fractions, load_maps, read_maps
 
-        images: dict[str, Any] = {name: nib.load(self.inputs.maps[name]) for name in ("gm", "wm", "csf")}
-        maps = {name: np.asarray(image.dataobj, dtype=np.float64) for name, image in images.items()}
+        maps = read_maps(Path(self.inputs.maps["record"]).parent)
         voxel: Any = nib.load(mask)
-        record = json.loads(Path(self.inputs.maps["record"]).read_text(encoding="utf-8"))
-        return fractions(np.asarray(voxel.dataobj, dtype=np.float64), maps, source=record["source"])
+        found = fractions(np.asarray(voxel.dataobj, dtype=np.float64), load_maps(maps), source=maps.source)
+        return replace(found, warnings=(*maps.warnings, *found.warnings))
 
 
 def write_mask(mask: Any, image: Any, path: Path) -> str:  # noqa: ANN401  nibabel is untyped

@@ -12,12 +12,12 @@ from typing import Any
 
 from mrs_pipeline.bids import Entities, build_name, parse_name, read_json
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.interfaces.convert_image import shareable_image
 from mrs_pipeline.nifti_mrs import (
     Format,
     NiftiMrs,
     anonymised,
-    atomic_write,
     converter_arguments,
     facts_of,
     judge_orientation,

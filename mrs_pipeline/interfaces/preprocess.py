@@ -43,7 +43,7 @@ class Preprocess(MrsInterface):
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         from mrs_pipeline.config import PreprocessSection
-        from mrs_pipeline.preprocess import preprocess, save
+        from mrs_pipeline.preprocess import hints_from_headers, preprocess, save
 
         scans = self._scans()
         refuse_mirrored(scans["svs"])
@@ -52,6 +52,7 @@ class Preprocess(MrsInterface):
             scans["conc"].spectrum if "conc" in scans else None,
             scans["ecc"].spectrum if "ecc" in scans else None,
             PreprocessSection.model_validate_json(self.inputs.settings),
+            hints=hints_from_headers(scans["svs"].header, scans["conc"].header if "conc" in scans else None),
         )
         save(result, cwd / "preproc.json", cwd / "evidence.npz")
         outputs = {"svs": cwd / "preproc_svs.nii.gz", "record": cwd / "preproc.json", "evidence": cwd / "evidence.npz"}

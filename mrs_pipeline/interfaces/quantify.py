@@ -66,11 +66,7 @@ class Quantify(MrsInterface):
         water = read(self.inputs.mrsref).spectrum if self.inputs.mrsref else None
         water_fit, problems = self._water_fit(water)
         found = json.loads(Path(self.inputs.tissue).read_text(encoding="utf-8"))["fractions"]
-        tissue = (
-            None
-            if found is None
-            else TissueFractions(**_tuples(found))
-        )
+        tissue = None if found is None else TissueFractions(**_tuples(found))
         quantified = quantify(
             read_fit(self.inputs.fit, self.inputs.fit_svs),
             water_fit,

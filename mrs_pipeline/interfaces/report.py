@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         VoxelView,
     )
 
-KEY_METRICS = ("snr_tcr", "fwhm_hz", "fwhm_ppm", "residual_water_before", "fwhm_water_hz", "fit_fqn")
+KEY_METRICS = ("snr_tcr", "fwhm_ppm", "residual_water_before", "fwhm_water_hz", "fit_fqn")
 UNITS_BY_ENDING = (("_hz", "Hz"), ("_ppm", "ppm"), ("_deg", "degrees"), ("_mm", "mm"))
 
 
@@ -253,29 +253,25 @@ def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:
 
 
 def metric_views(qc: dict[str, Any]) -> tuple[Metric, ...]:
-    """Return every numeric metric with its definition, its limit and how the rules see it."""
-    from mrs_pipeline.report import Metric
+    """Return every numeric metric with its definition, the limits of its rules and whether one fired."""
+    from mrs_pipeline.qc import load_rules
+    from mrs_pipeline.report import Metric, limit_words
 
-    fired = {item["metric"]: item for item in reversed(qc["verdict"]["fired"])}
-    views = []
-    for name, value in qc.items():
-        if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
-            continue
-        rule = fired.get(name)
-        unit = next((unit for ending, unit in UNITS_BY_ENDING if name.endswith(ending)), "")
-        limit = f"{rule['operator']} {rule['limit']}" if rule else ""
-        views.append(
-            Metric(
-                name,
-                value,
-                unit,
-                limit,
-                qc["definitions"].get(name, ""),
-                rule["severity"] if rule else None,
-                name in KEY_METRICS,
-            )
+    rules = load_rules(qc["verdict"]["rules"])
+    fired = {item["metric"]: item["severity"] for item in reversed(qc["verdict"]["fired"])}
+    return tuple(
+        Metric(
+            name=name,
+            value=value,
+            unit=next((unit for ending, unit in UNITS_BY_ENDING if name.endswith(ending)), ""),
+            limit=limit_words([(rule.operator, rule.limit, rule.severity) for rule in rules if rule.metric == name]),
+            definition=qc["definitions"].get(name, ""),
+            status=fired.get(name),
+            key=name in KEY_METRICS,
         )
-    return tuple(views)
+        for name, value in qc.items()
+        if not isinstance(value, bool) and (value is None or isinstance(value, int | float))
+    )
 
 
 def tissue_view(tissue: dict[str, Any]) -> TissueView | None:

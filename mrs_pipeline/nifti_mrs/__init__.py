@@ -8,7 +8,7 @@ the package it has negative frequency (:mod:`mrs_pipeline.spectrum`). The two di
 
 from mrs_pipeline.nifti_mrs.anonymise import anonymised, is_identifying
 from mrs_pipeline.nifti_mrs.header import GYROMAGNETIC_MHZ_PER_T, processing_step, reference_ppm_of
-from mrs_pipeline.nifti_mrs.io import atomic_write, read, write
+from mrs_pipeline.nifti_mrs.io import read, write
 from mrs_pipeline.nifti_mrs.lcmodel import LcmodelControl, read_lcmodel_control, read_lcmodel_raw
 from mrs_pipeline.nifti_mrs.model import UNLOCALISED_AFFINE, NiftiMrs
 from mrs_pipeline.nifti_mrs.orientation import Orientation, judge_orientation, water_over_metabolites
@@ -39,7 +39,6 @@ __all__ = [
     "NiftiMrs",
     "Orientation",
     "anonymised",
-    "atomic_write",
     "check_scanner_file",
     "companion_of",
     "converter_arguments",

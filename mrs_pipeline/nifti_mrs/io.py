@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.nifti_mrs.header import first_of, flip_angle_of, header_for, reference_ppm_of, timing_of
 from mrs_pipeline.nifti_mrs.model import UNLOCALISED_AFFINE, NiftiMrs
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
@@ -86,30 +85,6 @@ def write(nifti: NiftiMrs, path: str | Path) -> Path:
     if path.name.endswith(".gz"):
         payload = _gzip(payload)
     return atomic_write(path, payload)
-
-
-def atomic_write(path: str | Path, payload: bytes) -> Path:
-    """Write a file so that it is either absent, as before, or complete (temporary file, fsync, rename)."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _gzip(payload: bytes) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.preprocess.types import Evidence, Preprocessed, StepRecord
 from mrs_pipeline.spectrum import Spectrum
 
@@ -20,14 +21,11 @@ def save(result: Preprocessed, json_path: str | Path, evidence_path: str | Path)
     The spectra themselves are NIfTI-MRS files, written through ``mrs_pipeline.nifti_mrs``.
     """
     text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(Path(json_path), lambda path: path.write_text(text, encoding="utf-8"))
-
-    def write(path: Path) -> None:
-        with path.open("wb") as stream:
-            arrays: dict[str, Any] = {key: result.evidence[key] for key in sorted(result.evidence)}
-            np.savez_compressed(stream, **arrays)
-
-    _replace(Path(evidence_path), write)
+    atomic_write(json_path, text)
+    arrays: dict[str, Any] = {key: result.evidence[key] for key in sorted(result.evidence)}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    atomic_write(evidence_path, stream.getvalue())
 
 
 def load(
@@ -88,15 +86,3 @@ def load_evidence(evidence_path: str | Path) -> Evidence:
             remedy="run the preprocessing of this scan again",
             path=evidence_path,
         ) from error
-
-
-def _replace(path: Path, write: Any) -> None:  # noqa: ANN401  any writer of one path
-    """Write through a temporary file in the same folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

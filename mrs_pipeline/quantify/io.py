@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.quantify.concentrations import Concentration, Quantified
 from mrs_pipeline.quantify.sensitivity import Alternative
 
@@ -78,9 +77,9 @@ def write_concentrations(quantified: Quantified, entities: Mapping[str, str | No
     head = {key: entities.get(key) for key in ENTITIES}
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join(_cell({**head, **asdict(row)}[column]) for column in COLUMNS) for row in quantified.rows]
-    _write(path, "\n".join(lines) + "\n")
+    atomic_write(path, "\n".join(lines) + "\n")
     dictionary = path.with_suffix(".json")
-    _write(dictionary, json.dumps(data_dictionary(quantified), indent=2, ensure_ascii=False) + "\n")
+    atomic_write(dictionary, json.dumps(data_dictionary(quantified), indent=2, ensure_ascii=False) + "\n")
     return dictionary
 
 
@@ -113,15 +112,3 @@ def _cell(value: object) -> str:
     if value is None or value == "":
         return "n/a"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write atomically: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).chmod(0o644)
-    Path(name).replace(path)

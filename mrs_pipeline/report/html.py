@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from mrs_pipeline.files import atomic_write
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,28 +58,7 @@ def write_page(path: str | Path, text: str) -> Path:
 
     The folder is made when absent; the text goes to a temporary file in it, is flushed to disk and renamed.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return target
-
-
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    return atomic_write(path, text)
 
 
 def format_number(value: object, digits: int = 3) -> str:

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
         read_tsv,
         records,
         sha256,
-        write_atomic,
         write_json,
         write_tsv,
     )
@@ -131,7 +130,7 @@ _HOME = {
     "io": (
         "Allocation", "Sources", "arm_like_columns", "collect", "read_allocation", "read_blinded",
         "read_external", "read_json", "read_participants", "read_ratings", "read_tsv", "records", "sha256",
-        "write_atomic", "write_json", "write_tsv",
+        "write_json", "write_tsv",
     ),
     "level": (
         "Blinded", "check_plan", "flow_by_arm", "flow_table", "freeze_of", "qc_table", "read_blinded_trial",
@@ -251,7 +250,6 @@ __all__ = [
     "verify",
     "visit_day",
     "wilson",
-    "write_atomic",
     "write_comparison",
     "write_json",
     "write_tsv",

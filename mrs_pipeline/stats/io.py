@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from mrs_pipeline.errors import InputError, StudyError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.stats.columns import CONCENTRATION_COLUMNS, SCAN_KEYS, UNIT_COLUMNS
 
 MISSING = ("n/a", "", "NA", "NaN", "nan")
@@ -61,28 +61,17 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write bytes so that a reader sees the old file or the whole new one (temporary file, fsync, rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-
-
 def write_tsv(frame: pd.DataFrame, path: Path, dictionary: Mapping[str, Any] | None = None) -> None:
     """Write a BIDS table (``n/a`` for missing, ten significant digits) and its data dictionary beside it."""
     text = frame.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.10g", lineterminator="\n")
-    write_atomic(path, text.encode())
+    atomic_write(path, text)
     if dictionary is not None:
         write_json(dictionary, path.with_suffix(".json"))
 
 
 def write_json(value: Mapping[str, Any], path: Path) -> None:
     """Write JSON with two spaces of indent and a final newline."""
-    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

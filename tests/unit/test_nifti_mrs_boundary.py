@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.nifti_mrs import (
     NiftiMrs,
-    atomic_write,
     read,
     read_lcmodel_control,
     read_lcmodel_raw,
