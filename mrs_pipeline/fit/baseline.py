@@ -1,8 +1,8 @@
 r"""Penalised B-spline baseline, projected out of the fit.
 
-The baseline is :math:`Bc` with cubic B-splines on equal knots and a penalty :math:`\lambda\lVert D_2 c\rVert^2` on second
-differences (Eilers & Marx 1996, doi:10.1214/ss/1038425655). In the Demmler-Reinsch basis both forms are diagonal:
-:math:`Z^TZ = I` and the penalty is :math:`\lambda\sum s_j c_j^2`. Eliminating ``c`` from
+The baseline is :math:`Bc` with cubic B-splines on equal knots and a penalty :math:`\lambda\lVert D_2 c\rVert^2` on
+second differences (Eilers & Marx 1996, doi:10.1214/ss/1038425655). In the Demmler-Reinsch basis both forms are
+diagonal: :math:`Z^TZ = I` and the penalty is :math:`\lambda\sum s_j c_j^2`. Eliminating ``c`` from
 :math:`\lVert x - Zc\rVert^2 + \lambda c^T S c` leaves :math:`\lVert Vx\rVert^2` with the symmetric matrix
 :math:`V = I - Z\,\mathrm{diag}(1 - \sqrt{\lambda s/(1+\lambda s)})\,Z^T`, so a change of stiffness costs nothing.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from mrs_pipeline.spectrum import FloatArray
 
 SPLINES_PER_PPM = 15.0
-"""Density of the B-splines; above the largest useful number of effective dimensions (Wilson 2021, doi:10.1002/mrm.28385)."""
+"""Density of the B-splines; above the largest useful number of dimensions (Wilson 2021, doi:10.1002/mrm.28385)."""
 DEGREE = 3
 
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection
-from mrs_pipeline.errors import FitError
+from mrs_pipeline.errors import FitError, StudyError
 from mrs_pipeline.fit.baseline import Baseline, make_baseline
-from mrs_pipeline.fit.components import LIPIDS, MACROMOLECULES, METABOLITES, Components, artefact_components, assemble
+from mrs_pipeline.fit.components import (
+    LIPIDS,
+    MACROMOLECULES,
+    METABOLITES,
+    Components,
+    artefact_components,
+    assemble,
+    measured_components,
+)
 from mrs_pipeline.fit.model import Model, make_model
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.priors import PeakFamily, Priors, family_ratio_rows, load_priors, metabolite_ratio_rows
@@ -90,12 +100,20 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
     Raises
     ------
     FitError
-        The spectrum cannot be fitted at all: more than one FID, no signal, not finite, or a window outside its bandwidth.
+        The spectrum cannot be fitted at all: more than one FID, no signal, not finite, or a window outside its
+        bandwidth.
     """
-    prepared = prepare(spectrum, basis, settings)
-    fitted = run(prepared, settings, settings.ppm)
-    fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
-    return summarise(fitted, flags, notes)
+    with _threads().limit(limits=1, user_api="blas"):
+        prepared = prepare(spectrum, basis, settings)
+        fitted = run(prepared, settings, settings.ppm)
+        fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
+        return summarise(fitted, flags, notes)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Return the handle on the linear-algebra threads: for matrices this small a second thread only costs time."""
+    return ThreadpoolController()
 
 
 def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection) -> Prepared:
@@ -104,6 +122,8 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection) -> Prepared:
     priors = load_priors(settings.priors)
     spectrum = shortened(spectrum)
     components = assemble(spectrum, basis, _families(priors, settings))
+    if settings.macromolecules == "measured":
+        components = components.joined(measured_components(spectrum, _measured_file(settings)))
     shift, phase = find_shift_and_phase(spectrum, components, priors)
     corrected = spectrum.shifted(-shift).phased(-np.rad2deg(phase))
     return Prepared(corrected, components, shift, phase, noise_sd(spectrum), priors)
@@ -137,7 +157,18 @@ def _check(spectrum: Spectrum, settings: FitSection) -> None:
 def _families(priors: Priors, settings: FitSection) -> tuple[tuple[int, PeakFamily], ...]:
     if settings.macromolecules == "none":
         return ()
+    if settings.macromolecules == "measured":
+        return ((LIPIDS, priors.lipids),)
     return ((MACROMOLECULES, priors.macromolecules), (LIPIDS, priors.lipids))
+
+
+def _measured_file(settings: FitSection) -> str:
+    if settings.macromolecule_file is None:
+        raise StudyError(
+            'macromolecules = "measured" without a file',
+            remedy='set [fit] macromolecule_file, or macromolecules = "parametric"',
+        )
+    return settings.macromolecule_file
 
 
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
@@ -170,8 +201,8 @@ def _axis(model: Model, prepared: Prepared) -> FloatArray:
 def water_weight(ppm: FloatArray) -> FloatArray:
     """Weight of each point: 1 up to 4.0 ppm, falling to 0.2 at 4.2 ppm and beyond on the water side.
 
-    Water suppression attenuates what is within about 0.6 ppm of water, and the wings of residual water are largest there:
-    the basis is not expected to hold to the noise. The weight stands for that extra variance.
+    Water suppression attenuates what is within about 0.6 ppm of water, and the wings of residual water are largest
+    there: the basis is not expected to hold to the noise. The weight stands for that extra variance.
     """
     return np.asarray(np.interp(np.abs(ppm - WATER_PPM), [WATER_PPM - 4.2, WATER_PPM - 4.0], [0.2, 1.0]))
 
@@ -223,8 +254,9 @@ def _amplitude_rows(prepared: Prepared, amplitudes: FloatArray) -> FloatArray:
 
 def _family_scale(family: PeakFamily, names: tuple[str, ...], amplitudes: FloatArray) -> float:
     """Amplitude of the reference peak as the whole family suggests it."""
-    total = sum(amplitudes[names.index(peak.name)] for peak in family.peaks)
-    return float(total / sum(peak.ratio for peak in family.peaks))
+    present = [peak for peak in family.peaks if peak.name in names]
+    total = sum(amplitudes[names.index(peak.name)] for peak in present)
+    return float(total / sum(peak.ratio for peak in present)) if present else 0.0
 
 
 def _stiffness(
@@ -252,15 +284,15 @@ def _tame_artefact(
         return fitted, (), ()
     again = run(replace(prepared, components=_with_bumps(prepared)), settings, settings.ppm)
     note = (
-        f"an inverted signal of {depth:.0f} noise SDs stands at {ARTEFACT_PPM[0]:g}-{ARTEFACT_PPM[1]:g} ppm (lipid from "
-        "outside the voxel, or a subtraction error); it was taken up by free bumps there and macromolecules below 1.75 ppm "
-        "are not to be trusted"
+        f"an inverted signal of {depth:.0f} noise SDs stands at {ARTEFACT_PPM[0]:g}-{ARTEFACT_PPM[1]:g} ppm (lipid "
+        "from outside the voxel, or a subtraction error); free bumps there took it up, and macromolecules, lipids, "
+        "lactate and alanine are not to be trusted"
     )
     return again, ("lipid_artefact",), (note,)
 
 
 def _with_bumps(prepared: Prepared) -> Components:
-    centres = np.arange(ARTEFACT_PPM[0], ARTEFACT_PPM[1] + 1e-9, ARTEFACT_SPACING_PPM)
+    centres = np.asarray(np.arange(*ARTEFACT_PPM, ARTEFACT_SPACING_PPM), dtype=np.float64)
     bumps = artefact_components(prepared.spectrum, centres, 2.0 * ARTEFACT_SPACING_PPM)
     return prepared.components.joined(bumps)
 
@@ -271,7 +303,8 @@ def artefact_depth(fitted: Fitted) -> tuple[float, float]:
     Notes
     -----
     Data minus metabolites, smoothed by the bumps alone; the straight line through its ends is the reference, so that an
-    offset or tilt of the whole spectrum does not count. Macromolecules and lipids are positive: what lies below is neither.
+    offset or tilt of the whole spectrum does not count. Macromolecules and lipids are positive: what lies below is
+    neither.
     """
     model, prepared = fitted.objective.model, fitted.prepared
     ppm = _axis(model, prepared)

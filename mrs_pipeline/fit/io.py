@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.fit.result import FitResult
-from mrs_pipeline.nifti_mrs import NiftiMrs, atomic_write, read, write
+from mrs_pipeline.nifti_mrs import NiftiMrs, read, write
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 CURVES = ("model", "baseline", "residual")
@@ -64,13 +65,17 @@ def read_fit(json_path: str | Path, nifti_path: str | Path) -> FitResult:
     path = Path(json_path)
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        if table["format"] != FORMAT:
-            raise ValueError(f"format {table['format']}, expected {FORMAT}")
+        _check_format(table)
         return _from_table(table, read(nifti_path).spectrum.fid)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise InputError(
             f"not a readable fit ({type(error).__name__}: {error})", remedy="run the participant level again", path=path
         ) from error
+
+
+def _check_format(table: dict[str, Any]) -> None:
+    if table["format"] != FORMAT:
+        raise ValueError(f"format {table['format']}, expected {FORMAT}")
 
 
 def _length(fit: FitResult, source: NiftiMrs) -> int:

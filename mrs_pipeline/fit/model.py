@@ -2,15 +2,16 @@ r"""The signal model: forward, derivatives, bounds and start of the nonlinear pa
 
 Component ``k`` of group ``g`` at time ``t``:
 
-.. math:: b_k(t)\,\exp\{2\pi i(\delta_g+\delta_k)t - \pi(L_g + l_k)t - c_g t^2 + \textstyle\sum_j(i\beta_j-\alpha_j)B_j(t)\}
+.. math:: b_k(t)\,\exp\{2\pi i(\delta_g+\delta_k)t - \pi(L_g + l_k)t - c_g t^2 +
+\textstyle\sum_j(i\beta_j-\alpha_j)B_j(t)\}
 
 with shifts :math:`\delta` and Lorentzian widths :math:`L, l` in Hz. Metabolites share the Gaussian width ``G``,
-:math:`c = (\pi G)^2/(4\ln2)`. All share a non-parametric part: smooth functions :math:`B_j` of time (quadratic B-splines in
-:math:`\ln(1+t/\tau)`, zero at the echo top) for what shim and eddy currents do to phase (:math:`\beta`) and envelope
-(:math:`\alpha`) of every line alike. A peak of nominal width ``w`` in a background group has
+:math:`c = (\pi G)^2/(4\ln2)`. All share a non-parametric part: smooth functions :math:`B_j` of time (quadratic
+B-splines in :math:`\ln(1+t/\tau)`, zero at the echo top) for what shim and eddy currents do to phase (:math:`\beta`)
+and envelope (:math:`\alpha`) of every line alike. A peak of nominal width ``w`` in a background group has
 :math:`c = f^2(\pi w)^2/(4\ln2)`, one relative width ``f`` per group. The spectrum is
-:math:`\exp\{i\phi_0 + 2\pi i\tau(f-f_\mathrm{pivot})\}` times the Fourier transform, zero-filled to twice the length, so
-that its real part carries all the information of the FID with independent noise.
+:math:`\exp\{i\phi_0 + 2\pi i\tau(f-f_\mathrm{pivot})\}` times the Fourier transform, zero-filled to twice the length,
+so that its real part carries all the information of the FID with independent noise.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ class Model:
     def derivatives(
         self, theta: FloatArray, amplitudes: FloatArray, modulated: ComplexArray, residual: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        r"""Derivatives of the real spectrum, contracted with the amplitudes and with a residual.
+        r"""Differentiate the real spectrum, contracted with the amplitudes and with a residual.
 
         Parameters
         ----------
@@ -202,8 +203,9 @@ class Model:
 
         Notes
         -----
-        Every parameter multiplies the FID by a polynomial in time, so the pulls are time moments of ``s_k u`` with the residual
-        ``u`` taken to the time domain once, and only components that are present need a transform for ``moved``.
+        Every parameter multiplies the FID by a polynomial in time, so the pulls are time moments of ``s_k u`` with
+        the residual ``u`` taken to the time domain once, and only components that are present need a transform for
+        ``moved``.
         """
         phase = self.phase(theta)
         adjoint = modulated * self.from_window(residual * phase)
@@ -216,7 +218,7 @@ class Model:
         return self._moved(theta, amplitudes, modulated, phase), pull
 
     def _group_factors(self, theta: FloatArray) -> dict[str, tuple[FloatArray, npt.NDArray[Any]]]:
-        """Polynomial in time of each group parameter: weight per component, shape ``(K,)``, and factors of t and t^2."""
+        """Polynomial in time of each group parameter: weight per component ``(K,)`` and factors of t and t^2."""
         components = self.components
         everyone = np.ones(len(components))
         metabolite = (components.group == METABOLITES).astype(float)
@@ -293,8 +295,8 @@ def lineshape_splines(time: FloatArray, count: int) -> FloatArray:
 
     Notes
     -----
-    Quadratic B-splines with equal knots in :math:`u = \ln(1 + t/\tau)`, :math:`\tau` = 10 ms, clamped at both ends, held
-    after 400 ms; the first one, alone not zero at t = 0, is left out.
+    Quadratic B-splines with equal knots in :math:`u = \ln(1 + t/\tau)`, :math:`\tau` = 10 ms, clamped at both ends,
+    held after 400 ms; the first one, alone not zero at t = 0, is left out.
     """
     from scipy.interpolate import BSpline
 
@@ -312,7 +314,7 @@ def token(name: str) -> str:
 
 
 def _geometric(ratio: npt.NDArray[Any], count: int, block: int = 64) -> npt.NDArray[Any]:
-    """Powers ``ratio ** n`` for n = 0 ... count - 1, shape ``(K, count)``, from two short tables instead of K x count exponentials."""
+    """Powers ``ratio ** n`` for n = 0 ... count - 1, shape ``(K, count)``; two short tables save most exponentials."""
     fine = ratio[:, None] ** np.arange(block)
     coarse = (ratio**block)[:, None] ** np.arange(-(-count // block))
     return np.asarray((coarse[:, :, None] * fine[:, None, :]).reshape(ratio.size, -1)[:, :count])

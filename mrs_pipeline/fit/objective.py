@@ -63,7 +63,8 @@ class Objective:
 
     Notes
     -----
-    The last evaluation is kept, since residual and Jacobian are asked for at the same point; this cache is the only state.
+    The last evaluation is kept, since residual and Jacobian are asked for at the same point; this cache is the only
+    state.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Objective:
         return np.concatenate([point.residual, -self.rows @ point.solution.amplitudes, self._prior(theta)])
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Derivative of :meth:`residual` with respect to the varying parameters."""
+        """Differentiate :meth:`residual` with respect to the varying parameters."""
         point = self.at(theta)
         back = self.unwhiten(point.residual)
         moved, pull = self.model.derivatives(theta, point.solution.amplitudes, point.modulated, back)
@@ -139,4 +140,4 @@ class Objective:
 
     def _prior(self, theta: FloatArray) -> FloatArray:
         use = self.varying[np.isfinite(self.model.sd[self.varying])]
-        return (theta[use] - self.model.mean[use]) / self.model.sd[use]
+        return np.asarray((theta[use] - self.model.mean[use]) / self.model.sd[use])

@@ -123,7 +123,7 @@ def _family(table: dict[str, Any]) -> PeakFamily:
 
 
 def metabolite_ratio_rows(priors: Priors, names: tuple[str, ...], amplitudes: FloatArray) -> FloatArray:
-    """Rows that hold weak metabolites near their usual share of the strong ones.
+    r"""Rows that hold weak metabolites near their usual share of the strong ones.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def metabolite_ratio_rows(priors: Priors, names: tuple[str, ...], amplitudes: Fl
 
     Notes
     -----
-    Row of metabolite j: :math:`(a_j - r_j D) / (s_j \\hat D)`, :math:`D = \\sum w_i a_i`, with the scale
-    :math:`\\hat D` held at its current value so that the rows stay linear.
+    Row of metabolite j: :math:`(a_j - r_j D) / (s_j \hat D)`, :math:`D = \sum w_i a_i`, with the scale
+    :math:`\hat D` held at its current value so that the rows stay linear.
     """
     weights = np.array([priors.ratio_denominator.get(name, 0.0) for name in names])
     scale = float(weights @ amplitudes)
@@ -152,7 +152,7 @@ def metabolite_ratio_rows(priors: Priors, names: tuple[str, ...], amplitudes: Fl
 
 
 def family_ratio_rows(family: PeakFamily, names: tuple[str, ...], scale: float) -> FloatArray:
-    """Rows that hold the peaks of a family near their ratios to the reference peak; ``scale`` is its rough amplitude."""
+    """Rows that hold the peaks of a family near their ratios to the reference peak, of rough amplitude ``scale``."""
     if family.reference not in names or not scale > 0:
         return np.zeros((0, len(names)))
     weights = np.array([1.0 if name == family.reference else 0.0 for name in names])

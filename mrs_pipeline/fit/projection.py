@@ -81,7 +81,7 @@ def _solve_free(gram: FloatArray, moment: FloatArray, free: BoolArray) -> tuple[
 def projected_jacobian(
     design: FloatArray, rows: FloatArray, gram: FloatArray, free: BoolArray, moved: FloatArray, pull: FloatArray
 ) -> FloatArray:
-    r"""Derivative of the projected residual with respect to the nonlinear parameters (Golub & Pereyra 1973).
+    r"""Differentiate the projected residual with respect to the nonlinear parameters (Golub & Pereyra 1973).
 
     Parameters
     ----------

@@ -30,8 +30,8 @@ class FitResult:
     amplitudes
         Amplitude per molecule in basis units, shape ``(K,)``.
     crlb, amplitude_sd, total_sd
-        Standard deviations, shape ``(K,)``: Cramér-Rao bound from the data alone; sampling SD of the estimator as used; that plus
-        priors and the choice of baseline and macromolecule model.
+        Standard deviations, shape ``(K,)``: Cramér-Rao bound from the data alone; sampling SD of the estimator as
+        used; that plus priors and the choice of baseline and macromolecule model.
     covariance, crlb_covariance, total_covariance
         Covariances behind them, shape ``(K, K)``.
     correlation
@@ -41,8 +41,8 @@ class FitResult:
     ppm
         Axis of the fitted window, ascending, shape ``(n,)``.
     data, model, baseline, residual
-        Complex spectra over the window, phased and referenced as fitted, shape ``(n,)``. ``model`` includes the baseline;
-        the fit is to the real part, and the baseline is real.
+        Complex spectra over the window, phased and referenced as fitted, shape ``(n,)``. ``model`` includes the
+        baseline; the fit is to the real part, and the baseline is real.
     components
         Real-and-imaginary spectrum of each component at its fitted amplitude.
     baseline_dimensions
@@ -106,7 +106,7 @@ class FitResult:
         """Weighted sum of amplitudes: value, crlb, amplitude_sd, total_sd."""
         w = self._vector(weights)
         spreads = [
-            float(np.sqrt(max(w @ matrix @ w, 0.0)))
+            float(np.sqrt(max(float(w @ matrix @ w), 0.0)))
             for matrix in (self.crlb_covariance, self.covariance, self.total_covariance)
         ]
         return float(w @ self.amplitudes), spreads[0], spreads[1], spreads[2]
@@ -119,7 +119,8 @@ class FitResult:
         Notes
         -----
         SD by the delta method on ``total_covariance``; limits by Fieller's theorem (1954), roots of
-        :math:`(x - qy)^2 = z^2(v_{xx} - 2qv_{xy} + q^2v_{yy})`; infinite when the denominator is not distinguishable from zero.
+        :math:`(x - qy)^2 = z^2(v_{xx} - 2qv_{xy} + q^2v_{yy})`; infinite when the denominator is not distinguishable
+        from zero.
         """
         top = self._vector(self.weights(numerator) if isinstance(numerator, str) else numerator)
         bottom = self._vector(self.weights(denominator) if isinstance(denominator, str) else denominator)

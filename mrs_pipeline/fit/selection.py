@@ -95,8 +95,8 @@ class _Grid:
         -----
         Modified AIC: :math:`n\ln\mathrm{RSS} + 2m\,\mathrm{ED}` (Wilson 2021, doi:10.1002/mrm.28385).
         Evidence: baseline and amplitudes integrated out under their Gaussian priors,
-        :math:`q_\lambda + \ln\det G_\lambda + \sum_{s_j>0}\ln\frac{1+\lambda s_j}{\lambda s_j}` with :math:`q_\lambda` the penalised
-        sum of squares (MacKay 1992, doi:10.1162/neco.1992.4.3.415).
+        :math:`q_\lambda + \ln\det G_\lambda + \sum_{s_j>0}\ln\frac{1+\lambda s_j}{\lambda s_j}` with
+        :math:`q_\lambda` the penalised sum of squares (MacKay 1992, doi:10.1162/neco.1992.4.3.415).
         """
         shrink = baseline.shrink(stiffness)
         gram = (

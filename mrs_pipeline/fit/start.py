@@ -19,8 +19,9 @@ def find_shift_and_phase(
 
     Notes
     -----
-    Maximum of the modulus of the cross-correlation :math:`\sum_t y(t)\bar x(t)e^{-2\pi i f t}` with the typical metabolite
-    signal ``x``; its argument is the phase. Both are weighted by a matched decay, and the first milliseconds left out.
+    Maximum of the modulus of the cross-correlation :math:`\sum_t y(t)\bar x(t)e^{-2\pi i f t}` with the typical
+    metabolite signal ``x``; its argument is the phase. Both are weighted by a matched decay, and the first
+    milliseconds left out.
     """
     typical = np.array([priors.typical.get(name, 0.0) for name in components.names])
     typical = np.where(components.group == METABOLITES, typical, 0.0)
@@ -43,7 +44,7 @@ def _only(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:
 
 
 def noise_sd(spectrum: Spectrum, ppm: tuple[float, float] = (-2.5, -0.5), parts: int = 4) -> float:
-    """Standard deviation of the noise in the real part of the unnormalised spectrum.
+    """Estimate the SD of the noise in the real part of the unnormalised spectrum.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.model import HELD
 from mrs_pipeline.fit.result import FitResult
-from mrs_pipeline.fit.uncertainty import Covariances, covariances
+from mrs_pipeline.fit.uncertainty import covariances
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 if TYPE_CHECKING:
@@ -33,17 +33,26 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     model = objective.model
     amplitudes = objective.at(theta).solution.amplitudes
     curves = _curves(fitted)
-    spread = covariances(objective, theta)
+    spread = covariances(objective, theta, prepared.noise)
     fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
     own_flags, own_notes = _verdict(fitted, fqn)
     all_flags, all_notes = flags + own_flags, notes + own_notes
     return FitResult(
         names=model.components.names,
         amplitudes=amplitudes,
-        **_spreads(spread),
+        crlb=_sd(spread.crlb),
+        amplitude_sd=_sd(spread.sampling),
+        total_sd=_sd(spread.total),
+        covariance=spread.sampling,
+        crlb_covariance=spread.crlb,
+        total_covariance=spread.total,
+        correlation=_correlation(spread.sampling),
         nonlinear=_nonlinear(fitted),
         ppm=prepared.priors.pivot_ppm + model.offset_hz / prepared.spectrum.carrier_mhz,
-        **curves,
+        data=curves["data"],
+        model=curves["model"],
+        baseline=curves["baseline"],
+        residual=curves["residual"],
         components=_component_curves(fitted),
         baseline_dimensions=_dimensions_per_ppm(fitted),
         evaluations=fitted.evaluations,
@@ -58,29 +67,24 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
             "residual_noise_sd": objective.noise_sd,
             "cost": fitted.solution.cost,
             "effective_dimensions": _dimensions(fitted),
+            **{f"prior_scale_{family}": value for family, value in spread.prior_scale.items()},
         },
     )
 
 
-def _spreads(spread: Covariances) -> dict[str, FloatArray]:
-    def sd(matrix: FloatArray) -> FloatArray:
-        return np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+def _sd(matrix: FloatArray) -> FloatArray:
+    """Return the square roots of a covariance's diagonal, shape ``(K,)``."""
+    return np.asarray(np.sqrt(np.maximum(np.diagonal(matrix), 0.0)))
 
-    sampling = sd(spread.sampling)
-    unit = np.where(sampling > 0, sampling, 1.0)
-    return {
-        "crlb": sd(spread.crlb),
-        "amplitude_sd": sampling,
-        "total_sd": sd(spread.posterior),
-        "covariance": spread.sampling,
-        "crlb_covariance": spread.crlb,
-        "total_covariance": spread.posterior,
-        "correlation": spread.sampling / np.outer(unit, unit),
-    }
+
+def _correlation(matrix: FloatArray) -> FloatArray:
+    unit = _sd(matrix)
+    unit = np.where(unit > 0, unit, 1.0)
+    return np.asarray(matrix / np.outer(unit, unit))
 
 
 def _curves(fitted: Fitted) -> dict[str, ComplexArray]:
-    """Data, model, baseline and residual over the window."""
+    """Collect data, model, baseline and residual over the window."""
     objective, theta = fitted.objective, fitted.solution.theta
     model = objective.model
     data = model.to_window(fitted.prepared.spectrum.fid)

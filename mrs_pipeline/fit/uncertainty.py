@@ -1,13 +1,27 @@
-r"""Uncertainty of the amplitudes from the full Jacobian of nonlinear parameters, amplitudes and baseline."""
+r"""Uncertainty of the amplitudes from the full Jacobian of nonlinear parameters, amplitudes and baseline.
+
+Write :math:`J = [J_\theta, S^T, Z]` for the derivatives of the weighted data in units of the fit's noise SD, and
+:math:`P` for the prior information on the same parameters (diagonal for :math:`\theta`, ratio rows for the amplitudes,
+:math:`\lambda s` for the baseline). The estimator moves with the noise by :math:`F^{-1}J^T` and with a deviation of
+the truth from the priors by :math:`F^{-1}P`, :math:`F = J^TJ + P`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from mrs_pipeline.fit.components import METABOLITES
+from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.spectrum import FloatArray
+
+COMMON = frozenset({"phi0", "phi1", "shift", "gauss", "lorentz"})
+"""Nonlinear parameters of the conventional model, over which the Cramér-Rao bound is taken."""
+PSEUDO_ROWS = 2.0
+"""Prior rows' worth of belief that a family of priors has the right width; few rows tell little about it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,71 +33,181 @@ class Covariances:
     crlb
         Cramér-Rao bound from the data alone.
     sampling
-        Sampling covariance of the estimator as used (sandwich).
-    posterior
-        Inverse of the full information with priors: sampling plus what the priors may hide.
+        Sampling covariance of the estimator as used (sandwich), for the noise of the data.
+    total
+        Sampling with the misfit counted as noise, plus what deviations from the priors may do.
+    prior_scale
+        Per family of priors: factor on its variances that the fitted deviations suggest (1: as stated).
     """
 
     crlb: FloatArray
     sampling: FloatArray
-    posterior: FloatArray
+    total: FloatArray
+    prior_scale: dict[str, float]
 
 
-def covariances(objective: Objective, theta: FloatArray) -> Covariances:
+@dataclass(frozen=True, eq=False)
+class Information:
+    """Full problem at a solution, in units of the fit's noise SD.
+
+    Parameters
+    ----------
+    jacobian
+        Rows of data, shape ``(n, q)``; columns: nonlinear parameters, amplitudes, baseline modes.
+    own
+        Prior rows on nonlinear parameters and amplitudes in units of their SD, shape ``(m, q)``.
+    deviation
+        Their values at the solution, shape ``(m,)``.
+    families
+        Family of each row.
+    penalty
+        Prior information of the baseline, shape ``(q, q)``.
+    counts
+        Numbers of nonlinear parameters, amplitudes and baseline modes.
+    """
+
+    jacobian: FloatArray
+    own: FloatArray
+    deviation: FloatArray
+    families: tuple[str, ...]
+    penalty: FloatArray
+    counts: tuple[int, int, int]
+
+
+def covariances(objective: Objective, theta: FloatArray, noise_sd: float) -> Covariances:
     r"""Compute the three covariances at a solution.
+
+    Parameters
+    ----------
+    objective, theta
+        Problem and solution.
+    noise_sd
+        SD of the noise in the data; the fit may have used a larger one to allow for misfit.
 
     Notes
     -----
-    With the data Jacobian :math:`J = [J_\theta, S^T, Z]` in units of the noise SD, prior information :math:`P` and
-    :math:`F = J^TJ + P`: posterior :math:`F^{-1}`, sampling :math:`F^{-1}J^TJF^{-1}`, and Cramér-Rao bound
-    :math:`(J^TJ)^{-1}`, where the baseline enters with its leading modes, as many as its effective dimensions. Amplitudes held
-    at zero keep their column: their uncertainty is that of the unconstrained linear problem.
+    Sampling: :math:`F^{-1}J^TW^2J F^{-1}` with the weights :math:`W` and the noise of the data. Total: the same with
+    the fit's noise SD, plus :math:`F^{-1}(\kappa P_\mathrm{own} + P_\mathrm{baseline})F^{-1}`. With :math:`\kappa =
+    1` this is the posterior covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior
+    cost over its expectation :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
     """
-    jacobian, prior = information(objective, theta)
-    data = jacobian.T @ jacobian
-    p, count = objective.varying.size, len(objective.model.components)
-    amplitudes = slice(p, p + count)
-    inverse = _inverse(data + prior)
-    sandwich = inverse @ data @ inverse
-    kept = p + count + _bound_modes(objective)
-    return Covariances(
-        crlb=_inverse(data[:kept, :kept])[amplitudes, amplitudes],
-        sampling=sandwich[amplitudes, amplitudes],
-        posterior=inverse[amplitudes, amplitudes],
-    )
+    problem = information(objective, theta)
+    jacobian = problem.jacobian
+    inverse = _inverse(jacobian.T @ jacobian + problem.own.T @ problem.own + problem.penalty)
+    noisy = jacobian * objective.weight[:, None]
+    spread = inverse @ (noisy.T @ noisy) @ inverse
+    kappa = prior_scales(problem, inverse)
+    moved = inverse @ (problem.own.T * np.sqrt([kappa[family] for family in problem.families]))
+    total = spread + moved @ moved.T + inverse @ problem.penalty @ inverse
+    share = (noise_sd / objective.noise_sd) ** 2
+    first, count, _ = problem.counts
+    block = np.s_[first : first + count, first : first + count]
+    return Covariances(share * bound(problem, objective), share * spread[block], total[block], kappa)
 
 
-def _bound_modes(objective: Objective) -> int:
-    if objective.baseline is None:
-        return 0
-    return round(objective.baseline.dimensions(objective.stiffness))
+def prior_scales(problem: Information, inverse: FloatArray) -> dict[str, float]:
+    """Estimate per family by how much its prior variances are too small or too large for this spectrum.
+
+    Notes
+    -----
+    Sum of squared deviations over its expectation ``m - trace``, both with :data:`PSEUDO_ROWS` rows of belief in 1 added.
+    """
+    expected = 1.0 - np.einsum("ij,jk,ik->i", problem.own, inverse, problem.own)
+    out = {}
+    for family in dict.fromkeys(problem.families):
+        rows = np.array([name == family for name in problem.families])
+        cost = float(np.sum(problem.deviation[rows] ** 2))
+        out[family] = (cost + PSEUDO_ROWS) / (float(np.sum(expected[rows])) + PSEUDO_ROWS)
+    return out
 
 
-def information(objective: Objective, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Full data Jacobian ``(n, p + K + k)`` in noise units and prior information ``(p + K + k, p + K + k)``."""
+def bound(problem: Information, objective: Objective) -> FloatArray:
+    r"""Cramér-Rao bound of the amplitudes from the data rows alone, shape ``(K, K)``.
+
+    Notes
+    -----
+    Inverse of :math:`J^TJ` over the metabolite amplitudes, the phases, the common shift and widths, the background amplitudes
+    and the baseline. What each metabolite and peak has of its own, and the non-parametric part of the lineshape, count as
+    known; of the other nuisance parameters only those directions are free that the data know better than the priors do (singular value
+    above 1 after scaling to prior SD 1): no finite spectrum determines the others, and leaving them free would make every
+    bound infinite. For the background amplitudes themselves the same is done with the metabolites in their place.
+    """
+    count = problem.counts[1]
+    metabolite = objective.model.components.group == METABOLITES
+    out = np.zeros((count, count))
+    for chosen in (metabolite, ~metabolite):
+        if chosen.any():
+            out[np.ix_(chosen, chosen)] = _bound(problem, objective, np.flatnonzero(chosen))
+    return out
+
+
+def _bound(problem: Information, objective: Objective, chosen: npt.NDArray[np.int_]) -> FloatArray:
+    first, count, _ = problem.counts
+    others = np.setdiff1d(np.arange(count), chosen)
+    names = [objective.model.names[position] for position in objective.varying]
+    usual = [i for i, name in enumerate(names) if name in COMMON]
+    nuisance = np.r_[usual, first + others, first + count : problem.jacobian.shape[1]].astype(int)
+    prior = (problem.own.T @ problem.own + problem.penalty)[np.ix_(nuisance, nuisance)]
+    data = problem.jacobian[:, nuisance]
+    floor = 1e-9 * np.maximum(np.sum(data**2, axis=0), 1e-300)
+    root = np.linalg.cholesky(prior + np.diag(floor))
+    left, singular, _ = np.linalg.svd(np.linalg.solve(root, data.T).T, full_matrices=False)
+    free = left[:, singular > 1.0]
+    amplitudes = problem.jacobian[:, first + chosen]
+    outside = amplitudes - free @ (free.T @ amplitudes)
+    return _inverse(outside.T @ outside)
+
+
+def _background(objective: Objective) -> list[str]:
+    components = objective.model.components
+    return [name for name, group in zip(components.names, components.group, strict=True) if group != METABOLITES]
+
+
+def information(objective: Objective, theta: FloatArray) -> Information:
+    """Collect the full Jacobian and the prior information at a solution."""
     model, point = objective.model, objective.at(theta)
     moved, _ = model.derivatives(theta, point.solution.amplitudes, point.modulated, np.zeros_like(point.residual))
     spectra = (model.to_window(point.modulated) * model.phase(theta)).real
     scale = objective.weight / objective.noise_sd
-    blocks = [moved[objective.varying] * scale, spectra * scale]
-    penalty = np.zeros(0)
-    if objective.baseline is not None:
-        blocks.append(objective.baseline.modes.T)
-        penalty = objective.stiffness * objective.baseline.penalty
-    own = 1.0 / model.sd[objective.varying] ** 2
-    p, count = own.size, spectra.shape[0]
-    prior = np.diag(np.concatenate([own, np.zeros(count), penalty]))
-    prior[p : p + count, p : p + count] = objective.rows.T @ objective.rows
-    return np.concatenate(blocks).T, prior
+    modes = np.zeros((0, scale.size)) if objective.baseline is None else objective.baseline.modes.T
+    penalty = np.zeros(0) if objective.baseline is None else objective.stiffness * objective.baseline.penalty
+    p, count = objective.varying.size, spectra.shape[0]
+    informed = np.flatnonzero(np.isfinite(model.sd[objective.varying]))
+    parameters = np.zeros((informed.size, p + count + penalty.size))
+    parameters[np.arange(informed.size), informed] = 1.0 / model.sd[objective.varying][informed]
+    ratios = np.zeros((objective.rows.shape[0], parameters.shape[1]))
+    ratios[:, p : p + count] = objective.rows
+    names = [model.names[objective.varying[position]] for position in informed]
+    prior = objective.residual(theta)[scale.size :]
+    return Information(
+        jacobian=np.concatenate([moved[objective.varying] * scale, spectra * scale, modes]).T,
+        own=np.concatenate([ratios, parameters]),
+        deviation=prior,
+        families=(
+            *(_ratio_family(row, objective) for row in objective.rows),
+            *(_family(name, objective) for name in names),
+        ),
+        penalty=np.diag(np.concatenate([np.zeros(p + count), penalty])),
+        counts=(p, count, penalty.size),
+    )
+
+
+def _family(name: str, objective: Objective) -> str:
+    """Family of a nonlinear parameter: its kind, those of the background apart."""
+    background = {f"shift_{token(other)}" for other in _background(objective)}
+    return "background" if name in background or "_group" in name else name.split("_")[0]
+
+
+def _ratio_family(row: FloatArray, objective: Objective) -> str:
+    groups = objective.model.components.group[np.flatnonzero(row)]
+    return "ratio" if (groups == METABOLITES).all() else "background_ratio"
 
 
 def _inverse(matrix: FloatArray) -> FloatArray:
-    """Inverse of a symmetric matrix after scaling to unit diagonal; directions the data do not see are left out."""
-    unit = np.sqrt(np.diagonal(matrix))
-    seen = unit > 0
-    scale = np.where(seen, unit, 1.0)
-    scaled = matrix / np.outer(scale, scale)
-    values, vectors = np.linalg.eigh(scaled)
+    """Invert a symmetric matrix after scaling to unit diagonal; directions the data do not see are left out."""
+    unit = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
+    scale = np.where(unit > 0, unit, 1.0)
+    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
     keep = values > 1e-11 * values[-1]
     inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
     return np.asarray(inverse / np.outer(scale, scale))
