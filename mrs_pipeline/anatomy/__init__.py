@@ -1,21 +1,45 @@
-"""Room: tissue maps, voxel geometry, tissue fractions."""
+"""Room: tissue maps, voxel geometry, tissue fractions, placement, visits."""
 
+from mrs_pipeline.anatomy.derivatives import find_derivatives, maps_from_derivatives
 from mrs_pipeline.anatomy.geometry import box_centre, box_edges, box_volume, coverage, voxel_mask
-from mrs_pipeline.anatomy.io import TissueMaps, load_maps, read_maps, read_tissue_table, segment
+from mrs_pipeline.anatomy.io import TissueMaps, load_maps, load_regions, read_maps, read_tissue_table, register, segment
+from mrs_pipeline.anatomy.placement import (
+    RESONANCES,
+    Placement,
+    check_name,
+    displaced,
+    displaced_fractions,
+    mni_centre,
+    place,
+)
 from mrs_pipeline.anatomy.tissue import SEGMENTATION_SD, TissueFractions, fractions
+from mrs_pipeline.anatomy.visits import Overlap, overlap
 
 __all__ = [
+    "RESONANCES",
     "SEGMENTATION_SD",
+    "Overlap",
+    "Placement",
     "TissueFractions",
     "TissueMaps",
     "box_centre",
     "box_edges",
     "box_volume",
+    "check_name",
     "coverage",
+    "displaced",
+    "displaced_fractions",
+    "find_derivatives",
     "fractions",
     "load_maps",
+    "load_regions",
+    "maps_from_derivatives",
+    "mni_centre",
+    "overlap",
+    "place",
     "read_maps",
     "read_tissue_table",
+    "register",
     "segment",
     "voxel_mask",
 ]

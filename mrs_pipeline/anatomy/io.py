@@ -153,6 +153,15 @@ def load_maps(maps: TissueMaps) -> dict[str, FloatArray]:
     return found
 
 
+def load_regions(maps: TissueMaps) -> tuple[npt.NDArray[np.uint8], tuple[FloatArray, FloatArray]] | None:
+    """Load region labels, MNI coordinates and their grid for ``place``; ``None`` where the source gives none."""
+    if maps.regions is None or maps.mni is None:
+        return None
+    mni = load_image(maps.mni)
+    labels = np.asarray(load_image(maps.regions).dataobj).astype(np.uint8)
+    return labels, (np.asarray(mni.dataobj, dtype=np.float64), np.asarray(mni.affine, dtype=np.float64))
+
+
 def load_image(path: str | Path) -> nib.Nifti1Image:
     """Open a NIfTI image.
 
@@ -190,20 +199,47 @@ def segment(t1w: str | Path, out_dir: str | Path, settings: TissueSection) -> Ti
     """
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "mrs_pipeline.anatomy.worker", str(t1w), str(out), str(settings.resolution_mm)]
-    environment = {
-        **os.environ,
-        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-    }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    problem = _worker("segment", str(t1w), str(out), str(settings.resolution_mm))
+    if problem:
         raise InputError(
-            f"the T1w could not be segmented ({last})", remedy="look at the image, or give a tissue table", path=t1w
+            f"the T1w could not be segmented ({problem})", remedy="look at the image, or give a tissue table", path=t1w
         )
     return read_maps(out)
+
+
+def register(first: str | Path, second: str | Path, out_dir: str | Path) -> FloatArray:
+    """Register the T1w of two visits rigidly, in a process of its own with one ITK thread.
+
+    Parameters
+    ----------
+    first, second
+        NIfTI files of the two visits.
+    out_dir
+        Folder for ``visits.json``.
+
+    Returns
+    -------
+    array
+        From the second visit's scanner coordinates to the first's, shape (4, 4).
+    """
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    problem = _worker("register", str(first), str(second), str(out))
+    if problem:
+        raise InputError(
+            f"the visits' T1w could not be registered ({problem})", remedy="look at both images", path=second
+        )
+    return np.array(json.loads((out / "visits.json").read_text(encoding="utf-8"))["SecondToFirst"], dtype=np.float64)
+
+
+def _worker(*arguments: str) -> str:
+    """Run the worker process; return its last line of complaint, empty when it succeeded."""
+    command = [sys.executable, "-m", "mrs_pipeline.anatomy.worker", *arguments]
+    environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
 def read_maps(out_dir: str | Path) -> TissueMaps:
@@ -215,12 +251,16 @@ def read_maps(out_dir: str | Path) -> TissueMaps:
         wm=out / "label-WM_probseg.nii.gz",
         csf=out / "label-CSF_probseg.nii.gz",
         brain=out / "desc-brain_mask.nii.gz",
-        regions=out / "desc-regions_dseg.nii.gz",
-        mni=out / "mni.nii.gz",
+        regions=_if_there(out / "desc-regions_dseg.nii.gz"),
+        mni=_if_there(out / "mni.nii.gz"),
         head=record["WholeHead"],
         source=record["Method"],
         warnings=tuple(record["Warnings"]),
     )
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None
 
 
 def write_segmentation(segmentation: Segmentation, t1w: nib.Nifti1Image, out_dir: Path) -> None:

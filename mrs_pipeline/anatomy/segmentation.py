@@ -88,26 +88,26 @@ def segment_array(t1w: nib.Nifti1Image, resolution_mm: float = 1.0) -> Segmentat
     resolution_mm
         Voxel size of the working grid.
     """
-    coarse = _working_grid(t1w, COARSE_MM)
+    coarse = working_grid(t1w, COARSE_MM)
     whole = is_whole_head(coarse)
     model = template(int(COARSE_MM))
     shown = _foreground(coarse.data)
-    fixed = _flattened(coarse, _bias_field(coarse, shown), shown)
+    fixed = _flattened(coarse, _bias_field(coarse, shown, 8.0), shown)
     warp, mni = _register(fixed, model, whole_head=whole)
-    fine = _working_grid(t1w, resolution_mm)
+    fine = working_grid(t1w, resolution_mm)
     names = ("csf", "gm", "wm", "brain", "deep", "ventricles")
     maps = {name: _onto(warp(getattr(model, name)), coarse, fine) for name in names}
     mask = _brain_mask(maps["brain"], fine, whole_head=whole)
     coarse_mask = _brain_mask(warp(model.brain), coarse, whole_head=whole)
-    field = _onto(_bias_field(coarse, coarse_mask), coarse, fine, mode="nearest")
+    field = _onto(_bias_field(coarse, coarse_mask, 6.0), coarse, fine, mode="nearest")
     flat = _flattened(fine, field, mask)
-    mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]))
+    mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]), resolution_mm)
     gm, wm = _deep_grey(mixture.gm, mixture.wm, maps)
     return Segmentation(
         gm=gm,
         wm=wm,
         csf=mixture.csf,
-        regions=_regions(fine, mask, maps),
+        regions=_regions(_onto(shown.astype(np.float32), coarse, fine) > 0.5, mask, maps),
         mni=mni,
         affine=fine.affine,
         mni_affine=coarse.affine,
@@ -116,7 +116,7 @@ def segment_array(t1w: nib.Nifti1Image, resolution_mm: float = 1.0) -> Segmentat
     )
 
 
-def _working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
+def working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
     """Resample to an isotropic RAS-ordered grid along the image's own axes, cropped to the head."""
     import nibabel as nib
     from scipy import ndimage
@@ -179,14 +179,14 @@ def _ants(data: npt.NDArray[Any], spacing: float) -> Any:  # noqa: ANN401  antsp
     return ants.from_numpy(np.ascontiguousarray(data, dtype=np.float32), spacing=(spacing,) * 3)
 
 
-def _bias_field(image: Volume, mask: npt.NDArray[np.bool_]) -> Float32:
-    """Find the bias field (N4, doi:10.1109/TMI.2010.2046908), shape of the image."""
+def _bias_field(image: Volume, mask: npt.NDArray[np.bool_], sampling_mm: float) -> Float32:
+    """Find the bias field (N4, doi:10.1109/TMI.2010.2046908) from every ``sampling_mm``, shape of the image."""
     import ants
 
     field = ants.n4_bias_field_correction(
         _ants(image.data, image.spacing),
         mask=_ants(mask, image.spacing),
-        shrink_factor=max(1, round(4 / image.spacing)),
+        shrink_factor=max(1, round(sampling_mm / image.spacing)),
         convergence={"iters": [50, 50, 30], "tol": 1e-6},
         return_bias_field=True,
     )
@@ -294,10 +294,12 @@ def _deep_grey(gm: Float32, wm: Float32, maps: dict[str, Float32]) -> tuple[Floa
     return np.asarray(shared, dtype=np.float32), np.asarray(tissue - shared, dtype=np.float32)
 
 
-def _regions(image: Volume, mask: npt.NDArray[np.bool_], maps: dict[str, Float32]) -> npt.NDArray[np.uint8]:
+def _regions(
+    head: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_], maps: dict[str, Float32]
+) -> npt.NDArray[np.uint8]:
     """Label head, brain, deep grey matter and ventricles."""
     labels = np.zeros(mask.shape, dtype=np.uint8)
-    labels[_foreground(image.data)] = HEAD
+    labels[head] = HEAD
     labels[mask] = BRAIN
     labels[(maps["deep"] > 0.5) & mask] = DEEP
     labels[(maps["ventricles"] > 0.5) & mask] = VENTRICLE

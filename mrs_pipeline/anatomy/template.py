@@ -106,9 +106,9 @@ def _deep_grey(gm: Float32, wm: Float32, affine: npt.NDArray[np.float64]) -> Flo
 
     x, y, z = _mm(gm.shape, affine)
     side = np.abs(x)
-    thalamus = (side > 2) & (side < 22) & (y > -34) & (y < -3) & (z > -4) & (z < 18)
-    lentiform = (side > 12) & (side < 34) & (y > -16) & (y < 18) & (z > -10) & (z < 12)
-    inside = (thalamus | lentiform) & (gm > 0.25) & (gm + wm > 0.85)
+    thalamus = (side < 26) & (y > -38) & (y < 0) & (z > -10) & (z < 20)
+    lentiform = (side > 8) & (side < 34) & (y > -22) & (y < 20) & (z > -12) & (z < 16)
+    inside = (thalamus | lentiform) & (gm > 0.05) & (gm + wm > 0.7)
     return np.asarray(ndimage.gaussian_filter(inside.astype(np.float32), 1.0 / affine[0, 0]), dtype=np.float32)
 
 

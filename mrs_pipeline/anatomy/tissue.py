@@ -13,6 +13,11 @@ from mrs_pipeline.spectrum import FloatArray
 SEGMENTATION_SD = (0.04, 0.04, 0.03)
 """Standard errors of GM, WM, CSF taken for fractions that state none: the spread of benchmarks/anatomy_accuracy.py."""
 
+DEEP_SHARE = 0.15
+"""Share of deep grey matter from which a voxel is flagged."""
+DEEP_SD = (0.07, 0.07, 0.03)
+"""The same errors for voxels in deep grey matter."""
+
 
 @dataclass(frozen=True)
 class TissueFractions:
@@ -30,6 +35,8 @@ class TissueFractions:
         Sentences for the report.
     inside
         Share of the voxel that lies in the three tissues at all; less than 1 when part of the box leaves the head.
+    deep
+        Share of the voxel in deep grey matter (thalamus, lentiform nucleus), where a T1w does not tell GM from WM.
     """
 
     gm: float
@@ -39,6 +46,7 @@ class TissueFractions:
     source: str = "not stated"
     warnings: tuple[str, ...] = ()
     inside: float = 1.0
+    deep: float = 0.0
 
     def __post_init__(self) -> None:
         values = (self.gm, self.wm, self.csf)
@@ -57,7 +65,7 @@ def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str =
     mask
         Partial-volume mask of the voxel on the T1w grid, shape (x, y, z), 0 to 1.
     maps
-        ``"gm"``, ``"wm"``, ``"csf"``: probabilities on the same grid.
+        ``"gm"``, ``"wm"``, ``"csf"``: probabilities on the same grid; optionally ``"deep"``, the deep grey matter.
     source
         Phrase for the report.
 
@@ -86,4 +94,22 @@ def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str =
         else (f"{100 * (1 - inside):.0f} % of the voxel lies outside brain and CSF of the tissue maps",)
     )
     gm, wm, csf = (float(value) for value in parts / parts.sum())
-    return TissueFractions(gm, wm, csf, source=source, warnings=warnings, inside=min(inside, 1.0))
+    deep = float((mask * maps["deep"]).sum() / volume) if "deep" in maps else 0.0
+    sd = SEGMENTATION_SD if deep < DEEP_SHARE else DEEP_SD
+    return TissueFractions(
+        gm,
+        wm,
+        csf,
+        sd=sd,
+        source=source,
+        warnings=(*warnings, *_deep_warning(deep)),
+        inside=min(inside, 1.0),
+        deep=deep,
+    )
+
+
+def _deep_warning(deep: float) -> tuple[str, ...]:
+    if deep < DEEP_SHARE:
+        return ()
+    text = f"{100 * deep:.0f} % of the voxel is deep grey matter, which looks like white matter on a T1w: "
+    return (text + "there the template's shares of GM and WM are used",)

@@ -1,0 +1,220 @@
+"""Tissue fractions from tables, from other tools' maps, and from the mixture model."""
+
+from __future__ import annotations
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from mrs_pipeline.anatomy import (
+    TissueFractions,
+    find_derivatives,
+    fractions,
+    load_maps,
+    load_regions,
+    maps_from_derivatives,
+    read_tissue_table,
+    voxel_mask,
+)
+from mrs_pipeline.anatomy.mixture import classify
+from mrs_pipeline.errors import InputError
+
+HEADER = "participant_id\tsession\tvoi\tGM\tWM\tCSF\n"
+
+
+def table(tmp_path, rows, header=HEADER):
+    path = tmp_path / "tissue.tsv"
+    path.write_text(header + rows)
+    return path
+
+
+def test_table_row_of_the_scan(tmp_path):
+    path = table(
+        tmp_path, "sub-01\tbl\tacc\t0.6\t0.3\t0.1\nsub-01\tw12\tacc\t0.5\t0.3\t0.2\n02\tn/a\tn/a\t60\t25\t15\n"
+    )
+    found = read_tissue_table(path, "sub-01", "w12", "acc")
+    assert (found.gm, found.wm, found.csf) == (0.5, 0.3, 0.2)
+    assert found.source == "table tissue.tsv"
+    percent = read_tissue_table(path, "sub-02", "bl", "pcc")
+    assert (percent.gm, percent.csf) == pytest.approx((0.6, 0.15))
+
+
+def test_table_with_errors_of_its_own(tmp_path):
+    path = table(tmp_path, "01\t\t\t0.6\t0.3\t0.1\t0.01\t0.02\t0.03\n", HEADER[:-1] + "\tGM_sd\tWM_sd\tCSF_sd\n")
+    assert read_tissue_table(path, "01", None, None).sd == (0.01, 0.02, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        ("01\tbl\tacc\t0.6\t0.3\t0.1\n", "participant_id\tsession\tvoi\tGM\tWM\n", "no column CSF"),
+        ("02\tbl\tacc\t0.6\t0.3\t0.1\n", HEADER, "no rows for participant sub-01"),
+        ("01\tbl\tacc\t0.6\t0.3\t0.1\n01\tbl\tacc\t0.6\t0.3\t0.1\n", HEADER, "2 rows"),
+        ("01\tbl\tacc\t0.6\t0.3\t0.4\n", HEADER, "sum to 1.3"),
+        ("01\tbl\tacc\tsix\t0.3\t0.4\n", HEADER, "no numbers"),
+    ],
+)
+def test_a_bad_table_is_explained(tmp_path, rows, header, message):
+    with pytest.raises(InputError, match=message) as error:
+        read_tissue_table(table(tmp_path, rows, header), "sub-01", "bl", "acc")
+    assert error.value.path is not None
+
+
+def test_a_missing_table(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_tissue_table(tmp_path / "none.tsv", "sub-01", None, None)
+
+
+def test_fractions_must_be_shares():
+    with pytest.raises(InputError, match="not three shares"):
+        TissueFractions(0.5, 0.5, 0.5)
+
+
+def test_fractions_refuse_other_grids_and_empty_places():
+    maps = dict.fromkeys(("gm", "wm", "csf"), np.zeros((4, 4, 4)))
+    with pytest.raises(InputError, match="has shape"):
+        fractions(np.ones((5, 4, 4)), maps)
+    with pytest.raises(InputError, match="outside the segmented brain"):
+        fractions(np.ones((4, 4, 4)), maps)
+
+
+def test_deep_grey_is_flagged_and_less_certain():
+    ones = np.ones((4, 4, 4))
+    maps = {"gm": 0.5 * ones, "wm": 0.5 * ones, "csf": 0 * ones, "deep": 0.4 * ones}
+    found = fractions(ones, maps)
+    assert found.deep == pytest.approx(0.4)
+    assert "deep grey matter" in found.warnings[0]
+    assert found.sd[0] > fractions(ones, {k: v for k, v in maps.items() if k != "deep"}).sd[0]
+
+
+def ball(centre=(20, 20, 20), radius=16, shape=(40, 40, 40)):
+    grid = np.indices(shape)
+    return sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) < radius**2
+
+
+def tissue_images(shape=(40, 40, 40)):
+    head = ball(radius=18)
+    wm = ball(radius=9).astype(np.float32)
+    gm = ball(radius=14).astype(np.float32) - wm
+    return {"gm": gm, "wm": wm, "csf": head.astype(np.float32) - gm - wm}
+
+
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+AFFINE[:3, 3] = -80
+
+
+def save(data, path, affine=AFFINE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.MGHImage(data.astype(np.float32), affine) if path.suffix == ".mgz" else nib.Nifti1Image(data, affine)
+    nib.save(image, path)
+
+
+LAYOUTS = {
+    "fMRIPrep or sMRIPrep": (
+        "fmriprep/sub-01/ses-bl/anat/sub-01_ses-bl_label-{}_probseg.nii.gz",
+        {"gm": "GM", "wm": "WM", "csf": "CSF"},
+    ),
+    "CAT12": ("cat12/sub-01/ses-bl/mri/p{}sub-01_ses-bl_T1w.nii", {"gm": "1", "wm": "2", "csf": "3"}),
+    "SPM": ("spm/c{}sub-01_ses-bl_T1w.nii", {"gm": "1", "wm": "2", "csf": "3"}),
+    "FSL FAST": ("fast/sub-01_ses-bl_T1w_brain_pve_{}.nii.gz", {"gm": "1", "wm": "2", "csf": "0"}),
+}
+
+
+@pytest.mark.parametrize("tool", LAYOUTS)
+def test_maps_of_other_tools_are_found_and_brought_onto_the_t1w(tmp_path, tool):
+    pattern, labels = LAYOUTS[tool]
+    for name, data in tissue_images().items():
+        save(data, tmp_path / "derivatives" / pattern.format(labels[name]))
+    t1w = tmp_path / "sub-01_ses-bl_T1w.nii.gz"
+    fine = np.diag([2.0, 2.0, 2.0, 1.0])
+    fine[:3, 3] = -80
+    save(np.zeros((80, 80, 80), dtype=np.float32), t1w, fine)
+    maps = maps_from_derivatives(tmp_path / "derivatives", "sub-01", "bl", t1w, tmp_path / "out")
+    assert tool in maps.source
+    assert maps.warnings == ()
+    assert load_regions(maps) is None
+    box = np.diag([16.0, 16, 16, 1])
+    found = fractions(voxel_mask(box, nib.load(t1w)), load_maps(maps))
+    assert found.wm == pytest.approx(1.0, abs=0.01)
+
+
+def test_freesurfer_labels_and_the_csf_around_them(tmp_path):
+    maps = tissue_images()
+    labels = 2 * maps["wm"] + 3 * maps["gm"]
+    labels[18:22, 18:22, 18:22] = 4  # a ventricle
+    save(labels, tmp_path / "fs" / "sub-01" / "mri" / "aseg.mgz")
+    t1w = tmp_path / "t1w.nii.gz"
+    save(np.zeros((40, 40, 40), dtype=np.float32), t1w)
+    found = maps_from_derivatives(tmp_path / "fs", "sub-01", "bl", t1w, tmp_path / "out")
+    loaded = load_maps(found)
+    assert loaded["csf"][20, 20, 20] == 1
+    assert loaded["gm"].sum() == pytest.approx(maps["gm"].sum())
+    assert any("belong to the participant" in warning for warning in found.warnings)
+    assert any("no outer CSF" in warning for warning in found.warnings)
+
+
+def test_maps_of_the_visit_come_before_those_of_the_participant(tmp_path):
+    for folder in ("sub-01/anat/sub-01", "sub-01/ses-bl/anat/sub-01_ses-bl"):
+        for name in ("GM", "WM", "CSF"):
+            save(np.ones((4, 4, 4), dtype=np.float32), tmp_path / f"{folder}_label-{name}_probseg.nii.gz")
+            save(np.ones((4, 4, 4), dtype=np.float32), tmp_path / f"{folder}_space-MNI152_label-{name}_probseg.nii.gz")
+    found = find_derivatives(tmp_path, "sub-01", "bl")
+    assert found.of_session
+    assert {path.name for path in found.files.values()} == {
+        f"sub-01_ses-bl_label-{name}_probseg.nii.gz" for name in ("GM", "WM", "CSF")
+    }
+    assert not find_derivatives(tmp_path, "sub-01", "w12").of_session
+
+
+def test_nothing_found_is_said(tmp_path):
+    with pytest.raises(InputError, match="no tissue maps of sub-01 bl .looked for fMRIPrep"):
+        find_derivatives(tmp_path, "sub-01", "bl")
+    with pytest.raises(InputError, match="does not exist"):
+        find_derivatives(tmp_path / "none", "sub-01", None)
+
+
+def test_maps_of_another_place_are_refused(tmp_path):
+    for name in ("GM", "WM", "CSF"):
+        save(
+            np.ones((4, 4, 4), dtype=np.float32),
+            tmp_path / f"sub-01/anat/sub-01_label-{name}_probseg.nii.gz",
+            np.eye(4),
+        )
+    t1w = tmp_path / "t1w.nii.gz"
+    save(np.zeros((40, 40, 40), dtype=np.float32), t1w)
+    with pytest.raises(InputError, match="cover only"):
+        maps_from_derivatives(tmp_path, "sub-01", None, t1w, tmp_path / "out")
+
+
+def test_mixture_recovers_shares_of_a_noisy_blurred_phantom():
+    rng = np.random.default_rng(0)
+    shape = (48, 48, 48)
+    radius = np.sqrt(sum((axis - 23.5) ** 2 for axis in np.indices(shape)))
+    sharp = [(radius >= 19) & (radius < 22), (radius >= 13) & (radius < 19), radius < 13]
+    truth = [ndimage.gaussian_filter(tissue.astype(np.float32), 0.8) for tissue in sharp]
+    mask = radius < 21
+    total = sum(truth)
+    truth = [np.where(mask, tissue / np.maximum(total, 1e-3), 0) for tissue in truth]
+    image = (0.25 * truth[0] + 0.65 * truth[1] + 1.0 * truth[2] + 0.03 * rng.normal(size=shape)).astype(np.float32)
+    priors = tuple(ndimage.gaussian_filter(tissue.astype(np.float32), 3.0) for tissue in sharp)
+    found = classify(image, mask, priors)
+    shares = [float(tissue[mask].mean()) for tissue in (found.csf, found.gm, found.wm)]
+    assert shares == pytest.approx([float(tissue[mask].mean()) for tissue in truth], abs=0.02)
+    assert (found.csf + found.gm + found.wm)[mask] == pytest.approx(1.0, abs=1e-4)
+    assert found.means[2] == pytest.approx(1.0, abs=0.03)
+
+
+def test_segmentation_record_is_json(tmp_path):
+    for name, data in tissue_images().items():
+        save(data, tmp_path / f"d/sub-01/anat/sub-01_label-{name.upper()}_probseg.nii.gz")
+    t1w = tmp_path / "t1w.nii.gz"
+    save(np.zeros((40, 40, 40), dtype=np.float32), t1w)
+    maps_from_derivatives(tmp_path / "d", "sub-01", None, t1w, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "segment.json").read_text())
+    assert record["WholeHead"] is None
+    first = (tmp_path / "out" / "label-GM_probseg.nii.gz").read_bytes()
+    maps_from_derivatives(tmp_path / "d", "sub-01", None, t1w, tmp_path / "again")
+    assert (tmp_path / "again" / "label-GM_probseg.nii.gz").read_bytes() == first
