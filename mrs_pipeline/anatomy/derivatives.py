@@ -125,7 +125,7 @@ def maps_from_derivatives(
     out.mkdir(parents=True, exist_ok=True)
     for name in TISSUES:
         write_image(np.round(maps[name], 3), image.affine, out / f"label-{name.upper()}_probseg.nii.gz")
-    brain = (sum(maps[name] for name in TISSUES) > 0.5).astype(np.uint8)
+    brain = np.asarray(np.sum([maps[name] for name in TISSUES], axis=0) > 0.5, dtype=np.uint8)
     write_image(brain, image.affine, out / "desc-brain_mask.nii.gz")
     record = {
         "Method": f"tissue maps of {found.tool} ({', '.join(sorted(path.name for path in found.files.values()))})",

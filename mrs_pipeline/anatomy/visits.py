@@ -12,7 +12,9 @@ from mrs_pipeline.anatomy.geometry import box_edges, box_volume
 from mrs_pipeline.anatomy.tissue import TissueFractions
 from mrs_pipeline.spectrum import FloatArray
 
-POINTS = 48
+POINTS = 1 << 17
+PLASTIC = 1.2207440846057596
+"""Real root of x^4 = x + 1, the base of the additive recurrence that spreads points evenly in three dimensions."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,15 @@ def overlap(
 
     Notes
     -----
-    The common volume is the share of a regular grid of 48 points per edge of the first box that lies in the second:
-    an error below 0.2 % of the volume.
+    The common volume is the share of 131 072 evenly spread points of the first box that lie in the second (additive
+    recurrence of the plastic constant, which no orientation of the boxes can align with): an error below 0.1 % of the
+    volume.
     """
     one = np.asarray(first, dtype=float)
     two = (np.eye(4) if second_to_first is None else np.asarray(second_to_first, dtype=float)) @ np.asarray(
         second, dtype=float
     )
-    line = (np.arange(POINTS) + 0.5) / POINTS - 0.5
-    grid = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = np.mod(0.5 + np.arange(POINTS)[:, None] * PLASTIC ** -np.arange(1.0, 4.0), 1.0) - 0.5
     between = np.linalg.inv(two) @ one
     inside = np.all(np.abs(grid @ between[:3, :3].T + between[:3, 3]) <= 0.5, axis=1)
     common = float(inside.mean()) * box_volume(one)
