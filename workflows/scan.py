@@ -100,6 +100,7 @@ def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> 
             (basis, report, [("record", "basis_record")]),
             (fit, report, [("fit", "fit"), ("fit_svs", "fit_svs")]),
             (tissue, report, [("tissue", "tissue")]),
+            (quantify, qc, [("record", "quantify_record")]),
             (quantify, report, [("concentrations", "concentrations"), ("record", "quantify_record")]),
             (qc, report, [("qc", "qc")]),
             (preprocess, outputnode, [("svs", "preproc_svs"), ("mrsref", "preproc_mrsref")]),

@@ -252,7 +252,7 @@ def _filters(filter_file: Path | None) -> dict[str, object]:
 
 
 def _n_workers(args: argparse.Namespace, jobs: list[ParticipantJob]) -> int:
-    by_memory = max(1, args.mem_mb // MEMORY_PER_PROCESS_MB) if args.mem_mb else args.nprocs
+    by_memory: int = max(1, args.mem_mb // MEMORY_PER_PROCESS_MB) if args.mem_mb else args.nprocs
     wanted: int = args.nprocs
     return max(1, min(wanted, by_memory, len(jobs)))
 

@@ -14,6 +14,16 @@ from mrs_pipeline.interfaces.base import MrsInterface
 if TYPE_CHECKING:
     from mrs_pipeline.nifti_mrs import NiftiMrs
 
+DEFINITIONS = {
+    "fit_snr": "height of the tallest metabolite peak of the model over the noise SD",
+    "fit_fwhm_hz": "full width at half maximum of a fitted singlet",
+    "fit_fqn": "variance of the residual over that of the noise (1: nothing but noise is left)",
+    "fit_baseline_dimensions": "effective dimensions of the baseline per ppm",
+    "voxel_inside": "share of the voxel that lies in brain or CSF",
+    "water_over_tcr": "water molecules seen per creatine molecule, neither corrected for relaxation",
+    "protocol_deviations": "number of protocol fields outside their tolerance",
+}
+"""Metrics that do not come from preprocessing."""
 FIT_METRICS = ("status", "snr", "fwhm_hz", "fqn", "baseline_dimensions")
 
 
@@ -26,6 +36,7 @@ class AssessInput(TraitedSpec):
     preproc_record = File(exists=True, mandatory=True)
     fit = File(exists=True, mandatory=True)
     tissue = File(exists=True, mandatory=True)
+    quantify_record = File(exists=True, mandatory=True)
     overlap = File(exists=True, desc="overlap of the visits' voxels")
     provenance = traits.Str("{}", usedefault=True, desc="sources, settings and versions as JSON")
     settings = traits.Str(mandatory=True, desc="[qc] as JSON")
@@ -65,7 +76,7 @@ class Assess(MrsInterface):
             "kept": record["kept"],
             "verdict": verdict.to_dict(),
             "protocol": [asdict(item) for item in protocol],
-            "definitions": {name: text for name, text in METRIC_DEFINITIONS.items() if name in metrics},
+            "definitions": {k: v for k, v in {**METRIC_DEFINITIONS, **DEFINITIONS}.items() if k in metrics},
             "provenance": json.loads(self.inputs.provenance),
         }
         (cwd / "qc.json").write_text(json.dumps(out, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -75,6 +86,7 @@ class Assess(MrsInterface):
         """Metrics of the fit, the voxel and the visits."""
         fit = _json(self.inputs.fit)
         found = {f"fit_{name}": fit.get(name) for name in FIT_METRICS}
+        found["water_over_tcr"] = _json(self.inputs.quantify_record)["water_over_tcr"]
         tissue = _json(self.inputs.tissue)["fractions"]
         found["voxel_inside"] = None if tissue is None else tissue["inside"]
         if isdefined(self.inputs.overlap):

@@ -13,12 +13,21 @@ from mrs_pipeline.errors import MrsError
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
-    from mrs_pipeline.quantify import Quantified
+    from mrs_pipeline.fit import FitResult
+    from mrs_pipeline.quantify import Quantified, WaterFit
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     """Turn JSON's lists back into tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def water_over_tcr(fit: FitResult, water: WaterFit | None) -> float | None:
+    """Water molecules seen per creatine molecule: some thousands in tissue, so a wrong scale of one scan stands out."""
+    if water is None or fit.status == "failed" or not {"Cr", "PCr"} & set(fit.names):
+        return None
+    creatine = fit.combination(fit.weights("tCr"))[0]
+    return float(water.amplitude / creatine) if creatine > 0 else None
 
 
 def marked(quantified: Quantified, flag: str) -> Quantified:
@@ -67,8 +76,9 @@ class Quantify(MrsInterface):
         water_fit, problems = self._water_fit(water)
         found = json.loads(Path(self.inputs.tissue).read_text(encoding="utf-8"))["fractions"]
         tissue = None if found is None else TissueFractions(**_tuples(found))
+        fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
         quantified = quantify(
-            read_fit(self.inputs.fit, self.inputs.fit_svs),
+            fit,
             water_fit,
             tissue,
             ScanTiming.of(metabolite, water, age=self._age()),
@@ -79,6 +89,7 @@ class Quantify(MrsInterface):
         dictionary = write_concentrations(quantified, json.loads(self.inputs.identity), cwd / "concentrations.tsv")
         record = {
             "water": None if water_fit is None else asdict(water_fit),
+            "water_over_tcr": water_over_tcr(fit, water_fit),
             "preset": quantified.preset,
             "preset_title": quantified.preset_title,
             "preset_status": quantified.preset_status,

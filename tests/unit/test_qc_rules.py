@@ -21,6 +21,9 @@ GOOD = {
     "share_kept": 1.0,
     "drift_hz_range": 3.0,
     "fit_status": "ok",
+    "water_over_tcr": 5500.0,
+    "voxel_inside": 1.0,
+    "protocol_deviations": 0,
 }
 
 
@@ -44,6 +47,11 @@ def test_a_good_scan_passes_with_every_rule_checked():
         ({"residual_water_before": 32.0}, "warn", "water_suppression_poor"),
         ({"share_kept": 0.4}, "fail", "most_transients_lost"),
         ({"fit_status": "failed"}, "fail", "fit_failed"),
+        # 64 transients summed in one scan, averaged in the other
+        ({"water_over_tcr": 5500.0 * 64}, "fail", "water_scale_high"),
+        ({"water_over_tcr": 5500.0 / 64}, "fail", "water_scale_low"),
+        ({"voxel_inside": 0.7}, "warn", "voxel_leaves_brain"),
+        ({"protocol_deviations": 2}, "warn", "protocol_deviation"),
         ({"fit_status": "doubtful"}, "warn", "fit_doubtful"),
     ],
 )
@@ -85,7 +93,7 @@ def test_operators_at_the_limit(edge):
 
 
 def test_default_rules_look_at_metrics_that_exist():
-    known = set(METRIC_DEFINITIONS) | {"fit_status"}
+    known = set(METRIC_DEFINITIONS) | {"fit_status", "water_over_tcr", "voxel_inside", "protocol_deviations"}
     assert {rule.metric for rule in load_rules("default")} <= known
 
 
