@@ -13,8 +13,8 @@ Panels (all with Birch's macromolecules, residual water, lipid of random size an
 ``matched``
     our simulation fitted with itself, Voigt lines
 
-Errors are of the ratio to tCr, relative to its planted value; SD is over spectra, the mean over tNAA, tCho, mI, Glu, Glx.
-``--compare`` prints the headline for every stiffness criterion, lineshape and macromolecule model on the independent panel.
+Errors are of the ratio to tCr, relative to its planted value; SD is over spectra, the mean over tNAA, tCho, mI, Glu,
+Glx. ``--compare`` prints the headline for each stiffness, criterion, lineshape and macromolecule model.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ TYPICAL = {
 
 T2 = {
     "NAA": 0.300, "NAAG": 0.150, "Cr": 0.156, "PCr": 0.156, "GPC": 0.230, "PCh": 0.230, "Ins": 0.199, "Glu": 0.126,
-    "Gln": 0.140, "GSH": 0.117, "GABA": 0.089, "Asp": 0.124, "Tau": 0.113, "Lac": 0.132, "sIns": 0.143, "Asc": 0.144, "PE": 0.130,
+    "Gln": 0.140, "GSH": 0.117, "GABA": 0.089, "Asp": 0.124, "Tau": 0.113, "Lac": 0.132, "sIns": 0.143, "Asc": 0.144,
+    "PE": 0.130,
 }  # fmt: skip
 """Seconds at 3 T, mean of grey and white matter (Wyss 2018, doi:10.1002/mrm.27067); drawn with a CV of 15 %."""
 

@@ -29,6 +29,7 @@ from mrs_pipeline.fit.selection import stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
 from mrs_pipeline.fit.start import find_shift_and_phase, noise_sd
 from mrs_pipeline.fit.summary import summarise
+from mrs_pipeline.fit.verdict import findings, residual
 from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
 
 LONGEST_FID_S = 0.5
@@ -107,7 +108,46 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
         prepared = prepare(spectrum, basis, settings)
         fitted = run(prepared, settings, settings.ppm)
         fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
+        if findings(fitted):
+            fitted, flags, notes = _retry(fitted, settings, flags, notes)
         return summarise(fitted, flags, notes)
+
+
+def _retry(
+    fitted: Fitted, settings: FitSection, flags: tuple[str, ...], notes: tuple[str, ...]
+) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
+    """Start a doubtful fit again from other shifts and phases; keep the one with least wrong, then least left over."""
+    best, before = fitted, findings(fitted)
+    for again in _other_starts(fitted.prepared):
+        other = run(again, settings, settings.ppm)
+        if _badness(other) < _badness(best):
+            best = other
+    if best is fitted:
+        return fitted, flags, notes
+    note = f"the first fit was doubtful ({', '.join(finding.code for finding in before)}); another start did better"
+    return best, (*flags, "refitted"), (*notes, note)
+
+
+def _badness(fitted: Fitted) -> tuple[bool, int, float]:
+    """Order fits: one that failed, then the number of findings, then the residual in steps of 2 %."""
+    found = findings(fitted)
+    left = float(np.sqrt(np.mean(residual(fitted) ** 2)))
+    return any(finding.fatal for finding in found), len(found), round(float(np.log(left)) / 0.02)
+
+
+def _other_starts(prepared: Prepared) -> tuple[Prepared, ...]:
+    """Prepare the same data with the best shift of a search twice and four times as wide, and with opposite phase."""
+    out = []
+    for max_ppm, turn in ((0.3, 0.0), (0.5, 0.0), (0.12, np.pi)):
+        shift, phase = find_shift_and_phase(prepared.spectrum, prepared.components, prepared.priors, max_ppm)
+        moved = prepared.spectrum.shifted(-shift).phased(-np.rad2deg(phase + turn))
+        if abs(shift) > 1.0 or abs(phase + turn) > 0.3:
+            out.append(
+                replace(
+                    prepared, spectrum=moved, shift_hz=prepared.shift_hz + shift, phase=prepared.phase + phase + turn
+                )
+            )
+    return tuple(out)
 
 
 @cache

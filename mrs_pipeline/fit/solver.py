@@ -93,7 +93,7 @@ def solve(
 
 
 def _minimizer(residual: Callable[[Any], FloatArray], params: Any) -> Any:  # noqa: ANN401  lmfit has no types
-    """Build lmfit's Minimizer without its error bars: they see only these parameters; ours come from the full Jacobian."""
+    """Build lmfit's Minimizer without its error bars: those see only these parameters."""
     from lmfit import Minimizer
 
     class Plain(Minimizer):  # type: ignore[misc]

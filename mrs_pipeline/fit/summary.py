@@ -10,12 +10,14 @@ from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.model import HELD
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.uncertainty import covariances
+from mrs_pipeline.fit.verdict import Finding, findings, peak_height, residual, structure, whiteness
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 if TYPE_CHECKING:
     from mrs_pipeline.fit.engine import Fitted
 
-FQN_DOUBTFUL = 10.0
+INFORMATIVE = frozenset({"refitted"})
+"""Flags that say what was done without casting doubt on the result."""
 UNITS = {
     "phi0": "rad",
     "phi1": "s",
@@ -35,8 +37,9 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     curves = _curves(fitted)
     spread = covariances(objective, theta, prepared.noise)
     fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
-    own_flags, own_notes = _verdict(fitted, fqn)
-    all_flags, all_notes = flags + own_flags, notes + own_notes
+    found = findings(fitted)
+    flags = flags + tuple(finding.code for finding in found)
+    notes = notes + tuple(finding.words for finding in found)
     return FitResult(
         names=model.components.names,
         amplitudes=amplitudes,
@@ -57,19 +60,28 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
         baseline_dimensions=_dimensions_per_ppm(fitted),
         evaluations=fitted.evaluations,
         noise_sd=prepared.noise,
-        snr=_snr(fitted),
+        snr=peak_height(fitted) / prepared.noise,
         fwhm_hz=singlet_width(fitted),
         fqn=fqn,
-        status="doubtful" if all_flags else "ok",
-        flags=all_flags,
-        notes=all_notes,
+        status=_status(flags, found),
+        flags=flags,
+        notes=notes,
         metrics={
             "residual_noise_sd": objective.noise_sd,
             "cost": fitted.solution.cost,
+            "whiteness": whiteness(residual(fitted)),
+            **{f"structure_{name}": value for name, value in structure(fitted).items()},
             "effective_dimensions": _dimensions(fitted),
             **{f"prior_scale_{family}": value for family, value in spread.prior_scale.items()},
         },
     )
+
+
+def _status(flags: tuple[str, ...], found: tuple[Finding, ...]) -> str:
+    """Return ``failed`` when nothing can be used, ``doubtful`` when something was found, else ``ok``."""
+    if any(finding.fatal for finding in found):
+        return "failed"
+    return "doubtful" if set(flags) - INFORMATIVE else "ok"
 
 
 def _sd(matrix: FloatArray) -> FloatArray:
@@ -122,15 +134,6 @@ def _dimensions_per_ppm(fitted: Fitted) -> float:
     return _dimensions(fitted) / (fitted.ppm[1] - fitted.ppm[0])
 
 
-def _snr(fitted: Fitted) -> float:
-    """Height of the tallest metabolite peak of the fit above the baseline, over the noise SD."""
-    model, theta = fitted.objective.model, fitted.solution.theta
-    amplitudes = fitted.objective.at(theta).solution.amplitudes
-    metabolites = model.components.group == METABOLITES
-    signal = (amplitudes[metabolites] @ model.spectra(theta)[metabolites]).real
-    return float(signal.max() / fitted.prepared.noise)
-
-
 def singlet_width(fitted: Fitted) -> float:
     """Full width at half maximum in Hz of a singlet with the fitted common lineshape and the T2 width of creatine."""
     model, theta = fitted.objective.model, fitted.solution.theta
@@ -160,24 +163,3 @@ def half_height_width(fid: ComplexArray, dwell: float) -> float:
     upper = right - 1 + (line[peak + right - 1] - level) / (line[peak + right - 1] - line[peak + right])
     lower = left - 1 + (line[peak - left + 1] - level) / (line[peak - left + 1] - line[peak - left])
     return float((upper + lower) / (n_fft * dwell))
-
-
-def _verdict(fitted: Fitted, fqn: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    flags: list[str] = []
-    notes: list[str] = []
-    if not fitted.solution.success:
-        flags.append("not_converged")
-        notes.append(f"the solver stopped early: {fitted.solution.message}")
-    if fqn > FQN_DOUBTFUL:
-        flags.append("poor_fit")
-        notes.append(f"the residual has {fqn:.1f} times the variance of the noise")
-    for name in ("gauss", "shift"):
-        position = fitted.objective.model.index[name]
-        parameter, value = fitted.objective.model.parameters[position], fitted.solution.theta[position]
-        if (
-            min(value - parameter.lower, parameter.upper - value) < 1e-3 * (parameter.upper - parameter.lower)
-            and value != 0
-        ):
-            flags.append(f"{name}_at_bound")
-            notes.append(f"{name} stopped at its limit ({value:.3g})")
-    return tuple(flags), tuple(notes)

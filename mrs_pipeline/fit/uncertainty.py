@@ -110,7 +110,7 @@ def prior_scales(problem: Information, inverse: FloatArray) -> dict[str, float]:
 
     Notes
     -----
-    Sum of squared deviations over its expectation ``m - trace``, both with :data:`PSEUDO_ROWS` rows of belief in 1 added.
+    Sum of squared deviations over its expectation ``m - trace``, both plus :data:`PSEUDO_ROWS` rows of belief in 1.
     """
     expected = 1.0 - np.einsum("ij,jk,ik->i", problem.own, inverse, problem.own)
     out = {}
@@ -126,11 +126,12 @@ def bound(problem: Information, objective: Objective) -> FloatArray:
 
     Notes
     -----
-    Inverse of :math:`J^TJ` over the metabolite amplitudes, the phases, the common shift and widths, the background amplitudes
-    and the baseline. What each metabolite and peak has of its own, and the non-parametric part of the lineshape, count as
-    known; of the other nuisance parameters only those directions are free that the data know better than the priors do (singular value
-    above 1 after scaling to prior SD 1): no finite spectrum determines the others, and leaving them free would make every
-    bound infinite. For the background amplitudes themselves the same is done with the metabolites in their place.
+    Inverse of :math:`J^TJ` over the metabolite amplitudes, the phases, the common shift and widths, the background
+    amplitudes and the baseline. What each metabolite and peak has of its own, and the non-parametric part of the
+    lineshape, count as known; of the other nuisance parameters only those directions are free that the data know better
+    than the priors do (singular value above 1 after scaling to prior SD 1): no finite spectrum determines the others,
+    and leaving them free would make every bound infinite. For the background amplitudes themselves the same is done
+    with the metabolites in their place.
     """
     count = problem.counts[1]
     metabolite = objective.model.components.group == METABOLITES
@@ -195,7 +196,7 @@ def information(objective: Objective, theta: FloatArray) -> Information:
 def _family(name: str, objective: Objective) -> str:
     """Family of a nonlinear parameter: its kind, those of the background apart."""
     background = {f"shift_{token(other)}" for other in _background(objective)}
-    return "background" if name in background or "_group" in name else name.split("_")[0]
+    return "background" if name in background or "_group" in name else name.partition("_")[0]
 
 
 def _ratio_family(row: FloatArray, objective: Objective) -> str:

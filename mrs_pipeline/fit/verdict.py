@@ -1,0 +1,122 @@
+"""Detection of fits that went wrong: each check is one code with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrs_pipeline.fit.components import METABOLITES
+from mrs_pipeline.spectrum import FloatArray
+
+if TYPE_CHECKING:
+    from mrs_pipeline.fit.engine import Fitted
+
+MISFIT_NOISE = 3.0
+MISFIT_SHARE = 0.06
+"""A misfit is a residual above 3 noise SDs (root mean square) that is also above 6 % of the tallest metabolite peak."""
+FAILED_SHARE = 0.3
+LEAST_SNR = 3.0
+STRUCTURE_LAGS = 3
+STRONG = {"tNAA": ("NAA", "NAAG"), "tCr": ("Cr", "PCr"), "tCho": ("GPC", "PCh", "Cho")}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: its code, in words, and whether nothing of the fit can be used."""
+
+    code: str
+    words: str
+    fatal: bool = False
+
+
+def findings(fitted: Fitted) -> tuple[Finding, ...]:
+    """Check a fit by its residual and its parameters; empty when nothing is wrong."""
+    return (*_solver(fitted), *_bounds(fitted), *_residual(fitted), *_signal(fitted))
+
+
+def _solver(fitted: Fitted) -> list[Finding]:
+    if fitted.solution.success:
+        return []
+    return [Finding("not_converged", f"the solver stopped early: {fitted.solution.message}")]
+
+
+def _bounds(fitted: Fitted) -> list[Finding]:
+    out = []
+    model = fitted.objective.model
+    for name in ("gauss", "shift", "phi0"):
+        parameter, value = model.parameters[model.index[name]], fitted.solution.theta[model.index[name]]
+        room = min(value - parameter.lower, parameter.upper - value)
+        if room < 1e-3 * (parameter.upper - parameter.lower) and value != 0:
+            out.append(Finding(f"{name}_at_bound", f"{name} stopped at its limit ({value:.3g})"))
+    return out
+
+
+def _residual(fitted: Fitted) -> list[Finding]:
+    left, peak = residual(fitted), peak_height(fitted)
+    rms = float(np.sqrt(np.mean(left**2)))
+    if rms < MISFIT_NOISE * fitted.prepared.noise or rms < MISFIT_SHARE * peak:
+        return []
+    share = rms / max(peak, 1e-300)
+    words = (
+        f"the residual is {rms / fitted.prepared.noise:.1f} times the noise and {100 * share:.0f} % of the tallest peak"
+    )
+    return [Finding("misfit", words, fatal=share > FAILED_SHARE)]
+
+
+def _signal(fitted: Fitted) -> list[Finding]:
+    out = []
+    ratio = peak_height(fitted) / fitted.prepared.noise
+    if ratio < LEAST_SNR:
+        out.append(Finding("no_signal", f"no metabolite stands above the noise (SNR {ratio:.1f})", fatal=True))
+    names = fitted.objective.model.components.names
+    amplitudes = fitted.objective.at(fitted.solution.theta).solution.amplitudes
+    for label, parts in STRONG.items():
+        present = [names.index(part) for part in parts if part in names]
+        if present and not amplitudes[present].sum() > 0:
+            fatal = label == "tCr"
+            out.append(Finding(f"no_{label}", f"{label} came out as zero, which no brain has", fatal=fatal))
+    return out
+
+
+def peak_height(fitted: Fitted) -> float:
+    """Height of the tallest metabolite peak of the fit, spectrum units."""
+    model, theta = fitted.objective.model, fitted.solution.theta
+    amplitudes = fitted.objective.at(theta).solution.amplitudes
+    metabolites = model.components.group == METABOLITES
+    return float((amplitudes[metabolites] @ model.spectra(theta)[metabolites]).real.max())
+
+
+def residual(fitted: Fitted) -> FloatArray:
+    """Residual of the real spectrum over the window, spectrum units, weighted as fitted, ``(n,)``."""
+    objective, theta = fitted.objective, fitted.solution.theta
+    model = objective.model
+    signal = (objective.at(theta).solution.amplitudes @ model.spectra(theta)).real
+    left = model.to_window(fitted.prepared.spectrum.fid).real - signal
+    return np.asarray((left - objective.smooth(left)) * objective.weight)
+
+
+def whiteness(left: FloatArray) -> float:
+    r"""Root mean square autocorrelation of the residual at the first lags; about :math:`1/\sqrt n` for noise."""
+    centred = left - left.mean()
+    power = float(centred @ centred)
+    lags = [float(centred[lag:] @ centred[:-lag]) / power for lag in range(1, STRUCTURE_LAGS + 1)]
+    return float(np.sqrt(np.mean(np.square(lags))))
+
+
+def structure(fitted: Fitted) -> dict[str, float]:
+    r"""Structure of the residual under each metabolite, in noise SDs.
+
+    Notes
+    -----
+    Root mean square of the residual over the points that carry the metabolite's signal, weighted by its power:
+    :math:`\sqrt{\sum S_k^2 r^2/\sum S_k^2}/\sigma`.
+    """
+    model, left = fitted.objective.model, residual(fitted)
+    power = model.spectra(fitted.solution.theta).real ** 2
+    out = {}
+    for name, group, row in zip(model.components.names, model.components.group, power, strict=True):
+        if group == METABOLITES and row.sum() > 0:
+            out[name] = float(np.sqrt(row @ left**2 / row.sum()) / fitted.prepared.noise)
+    return out
