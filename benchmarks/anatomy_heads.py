@@ -1,8 +1,8 @@
 """Whole heads with known tissue, warped far from the template whose maps also serve as priors.
 
-The ventricles are widened, the cortex is thinned, deep grey matter is given an intensity close to white matter as on a real T1w,
-outer CSF, skull, marrow, scalp and neck are added, and the whole is warped by 8 mm and more, tilted, shaded by a bias field and
-made noisy (Rician). The truth is the warped tissue map itself.
+The ventricles are widened, the cortex is thinned, deep grey matter is given an intensity close to white matter as on
+a real T1w, outer CSF, skull, marrow, scalp and neck are added, and the whole is warped by 8 mm and more, tilted,
+shaded by a bias field and made noisy (Rician). The truth is the warped tissue map itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ import numpy as np
 from scipy import ndimage
 
 # T1w intensities (white matter 1), as on a 3 T MPRAGE
-INTENSITY = {"gm": 0.68, "wm": 1.0, "csf": 0.22, "deep": 0.84, "skull": 0.12, "marrow": 0.65, "scalp": 1.15, "muscle": 0.55}
+INTENSITY = {
+    "gm": 0.68,
+    "wm": 1.0,
+    "csf": 0.22,
+    "deep": 0.84,
+    "skull": 0.12,
+    "marrow": 0.65,
+    "scalp": 1.15,
+    "muscle": 0.55,
+}
 OUTER_CSF_MM = 1.0
 DEEP = (
     # centre (MNI mm, right side; mirrored), radii (mm): thalamus, putamen with pallidum
@@ -59,13 +68,21 @@ def template_tissue(ventricle_mm: float, thinning: float) -> tuple[dict[str, np.
     scale = np.minimum(scale, 1 / np.maximum(gm + wm, 1e-6))
     gm, wm = gm * scale, wm * scale
     csf = np.where(brain, 1 - gm - wm, 0)
-    return {"gm": gm, "wm": wm, "csf": csf, **_layers(brain, gm_image.affine)}, gm_image.affine
+    return {"gm": gm, "wm": wm, "csf": csf, **_layers(brain)}, gm_image.affine
 
 
 def _widen_ventricles(csf: np.ndarray, affine: np.ndarray, width_mm: float) -> np.ndarray:
     """Grow the lateral ventricles by a distance."""
-    grid = np.stack(np.meshgrid(*(np.arange(n) for n in csf.shape), indexing="ij"), -1) @ affine[:3, :3].T + affine[:3, 3]
-    central = (np.abs(grid[..., 0]) < 25) & (grid[..., 1] > -45) & (grid[..., 1] < 32) & (grid[..., 2] > 0) & (grid[..., 2] < 28)
+    grid = (
+        np.stack(np.meshgrid(*(np.arange(n) for n in csf.shape), indexing="ij"), -1) @ affine[:3, :3].T + affine[:3, 3]
+    )
+    central = (
+        (np.abs(grid[..., 0]) < 25)
+        & (grid[..., 1] > -45)
+        & (grid[..., 1] < 32)
+        & (grid[..., 2] > 0)
+        & (grid[..., 2] < 28)
+    )
     labels, _ = ndimage.label((csf > 0.5) & central)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -74,7 +91,7 @@ def _widen_ventricles(csf: np.ndarray, affine: np.ndarray, width_mm: float) -> n
     return np.maximum(csf, np.clip(width_mm + 0.5 - distance, 0, 1)).astype(np.float32)
 
 
-def _layers(brain: np.ndarray, affine: np.ndarray) -> dict[str, np.ndarray]:
+def _layers(brain: np.ndarray) -> dict[str, np.ndarray]:
     """Outer CSF, skull, marrow, scalp and neck as distance shells around the brain."""
     filled = ndimage.binary_closing(np.pad(brain, 20), iterations=8)[20:-20, 20:-20, 20:-20] | brain
     d = ndimage.distance_transform_edt(~filled).astype(np.float32)

@@ -12,6 +12,7 @@ from mrs_pipeline.anatomy.placement import (
     mni_centre,
     place,
 )
+from mrs_pipeline.anatomy.summary import describe_voxel
 from mrs_pipeline.anatomy.tissue import SEGMENTATION_SD, TissueFractions, fractions
 from mrs_pipeline.anatomy.visits import Overlap, overlap
 
@@ -27,6 +28,7 @@ __all__ = [
     "box_volume",
     "check_name",
     "coverage",
+    "describe_voxel",
     "displaced",
     "displaced_fractions",
     "find_derivatives",
