@@ -88,9 +88,10 @@ def run_participant(job: ParticipantJob) -> list[ScanOutcome]:
 
     configure_nipype(_work(job) / "crash", stop_on_first_crash=job.stop_on_first_crash)
     maps = _segment_all(job)
+    transforms = _register_visits(job)
     outcomes = []
-    for scan in job.scans:
-        outcomes.append(_run_scan(job, scan, maps))
+    for scan in _by_visit(job):
+        outcomes.append(_run_scan(job, scan, maps, transforms))
         if job.stop_on_first_crash and outcomes[-1].status == "failed":
             return outcomes
     return outcomes + [_report_unconverted(job, item) for item in job.unconverted]
@@ -118,7 +119,7 @@ def _work(job: ParticipantJob) -> Path:
 
 def _segment_all(job: ParticipantJob) -> dict[Path, Maps]:
     """Make tissue maps of every T1w that a scan needs."""
-    if job.study.tissue.source != "segment":
+    if job.study.tissue.source not in {"segment", "derivatives"}:
         return {}
     return {t1w: _segment(job, t1w) for t1w in sorted({scan.t1w for scan in job.scans if scan.t1w is not None})}
 
@@ -131,7 +132,14 @@ def _segment(job: ParticipantJob, t1w: Path) -> Maps:
     from mrs_pipeline.interfaces.sinks import copy_atomic
 
     name = "anat_" + _identifier(t1w.name.split(".")[0])
-    workflow = init_segment_wf(name=name, t1w=t1w, settings=job.study.tissue.model_dump_json())
+    entities = next(scan.entities for scan in job.scans if scan.t1w == t1w)
+    workflow = init_segment_wf(
+        name=name,
+        t1w=t1w,
+        participant_id=job.participant_id,
+        session=entities.ses or "",
+        settings=job.study.tissue.model_dump_json(),
+    )
     workflow.base_dir = str(_work(job))
     try:
         run_linear(workflow)
@@ -139,10 +147,50 @@ def _segment(job: ParticipantJob, t1w: Path) -> Maps:
         problem = _problem(_work(job) / name, error)
         return Maps(None, f"no tissue maps of {t1w.name}: {problem['problem']}. To fix it: {problem['remedy']}.")
     files = {key: str(value) for key, value in _outputs(_work(job) / name / "segment").items()}
-    entities = next(scan.entities for scan in job.scans if scan.t1w == t1w)
     for key, kind in (("gm", "probseg_gm"), ("wm", "probseg_wm"), ("csf", "probseg_csf"), ("brain", "brain_mask")):
-        copy_atomic(Path(files[key]), job.out_dir / derivative_path(entities, kind))
+        if files[key]:
+            copy_atomic(Path(files[key]), job.out_dir / derivative_path(entities, kind))
     return Maps(files)
+
+
+def _by_visit(job: ParticipantJob) -> list[Scan]:
+    """Sort scans by visit, so that the baseline is there when a later visit is compared with it."""
+    order = {visit: number for number, visit in enumerate(job.study.study.visits)}
+    return sorted(job.scans, key=lambda scan: (order.get(scan.session or "", len(order)), scan.key))
+
+
+def _baseline_of(job: ParticipantJob, scan: Scan) -> Scan | None:
+    """Return the first visit's scan of the same region and kind; ``None`` for the baseline itself."""
+    first = job.study.study.visits[0]
+    if scan.session == first:
+        return None
+    same = [s for s in job.scans if s.session == first and s.entities.with_(ses=scan.session) == scan.entities]
+    return same[0] if same else None
+
+
+def _register_visits(job: ParticipantJob) -> dict[tuple[Path, Path], str]:
+    """Register every later T1w to the baseline's, where a region was scanned at both visits."""
+    pairs = set()
+    for scan in job.scans:
+        baseline = _baseline_of(job, scan)
+        if baseline is not None and baseline.t1w is not None and scan.t1w is not None:
+            pairs.add((baseline.t1w, scan.t1w))
+    return {pair: transform for pair in sorted(pairs) if (transform := _register(job, *pair))}
+
+
+def _register(job: ParticipantJob, first: Path, second: Path) -> str:
+    """Register two T1w; empty where that failed: the overlap is then listed as not checked."""
+    from mrs_pipeline.workflows.config import run_linear
+    from mrs_pipeline.workflows.scan import init_register_wf
+
+    name = "visits_" + _identifier(second.name.split(".")[0])
+    workflow = init_register_wf(name=name, first=first, second=second)
+    workflow.base_dir = str(_work(job))
+    try:
+        run_linear(workflow)
+    except Exception:  # noqa: BLE001  QC lists the overlap as not checked; the crash file has the reason
+        return ""
+    return str(_outputs(_work(job) / name / "register")["transform"])
 
 
 def _outputs(node_dir: Path) -> dict[str, Any]:
@@ -153,7 +201,9 @@ def _outputs(node_dir: Path) -> dict[str, Any]:
     return found
 
 
-def _run_scan(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps]) -> ScanOutcome:
+def _run_scan(
+    job: ParticipantJob, scan: Scan, maps: dict[Path, Maps], transforms: dict[tuple[Path, Path], str]
+) -> ScanOutcome:
     """Run one scan's workflow and save its derivatives; on failure save what failed."""
     from mrs_pipeline.workflows.config import run_linear
     from mrs_pipeline.workflows.scan import OUTPUTS, init_scan_wf
@@ -162,7 +212,7 @@ def _run_scan(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps]) -> ScanOu
     folder = _work(job) / name
     try:
         settings = {section: getattr(job.study, section).model_dump_json() for section in SETTINGS_USED}
-        workflow = init_scan_wf(name=name, inputs=_inputs(job, scan, maps), settings=settings)
+        workflow = init_scan_wf(name=name, inputs=_inputs(job, scan, maps, transforms), settings=settings)
         workflow.base_dir = str(_work(job))
         _connect_sink(workflow, job, scan.entities, OUTPUTS)
         if job.write_graph:
@@ -185,7 +235,26 @@ def _connect_sink(workflow: Any, job: ParticipantJob, entities: Entities, kinds:
     workflow.connect([(workflow.get_node("outputnode"), sink, [(kind, f"inputnode.{kind}") for kind in kinds])])
 
 
-def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps]) -> Any:  # noqa: ANN401  ScanInputs, imported lazily
+def _visit_inputs(job: ParticipantJob, scan: Scan, transforms: dict[tuple[Path, Path], str]) -> dict[str, str | None]:
+    """Files of the baseline that a later visit is compared with."""
+    baseline = _baseline_of(job, scan)
+    if baseline is None:
+        return {}
+    node = _work(job) / _identifier(baseline.key)
+    files = {
+        "baseline_tissue": node / "tissue" / "tissue.json",
+        "baseline_concentrations": node / "quantify" / "concentrations.tsv",
+    }
+    transform = transforms.get((baseline.t1w, scan.t1w)) if baseline.t1w and scan.t1w else None
+    return {
+        "baseline_svs": str(baseline.svs),
+        "baseline_session": baseline.session,
+        "visit_transform": transform,
+        **{name: str(path) if path.is_file() else None for name, path in files.items()},
+    }
+
+
+def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps], transforms: dict[tuple[Path, Path], str]) -> Any:  # noqa: ANN401  ScanInputs, imported lazily
     """Collect the node inputs of a scan."""
     from mrs_pipeline.workflows.scan import ScanInputs
 
@@ -206,6 +275,7 @@ def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps]) -> Any:  # 
         maps=found.files,
         maps_problem=found.problem,
         warnings=list(scan.warnings),
+        **_visit_inputs(job, scan, transforms),  # type: ignore[arg-type]
         **{role: None if path is None else str(path) for role, path in files.items()},  # type: ignore[arg-type]
     )
 

@@ -34,7 +34,8 @@ class ScanInputs:
 
     JSON texts: ``sidecars`` (by role), ``identity`` (entities), ``participant`` (row of participants.tsv) and
     ``provenance``.
-    ``maps`` are the tissue maps of the visit's T1w, ``maps_problem`` says why there are none.
+    ``maps`` are the tissue maps of the visit's T1w, ``maps_problem`` says why there are none. The ``baseline_*`` files
+    and ``visit_transform`` belong to the first visit of the same region.
     """
 
     svs: str
@@ -48,7 +49,11 @@ class ScanInputs:
     basis_file: str | None = None
     basis_cache: str = ""
     table: str | None = None
-    overlap: str | None = None
+    baseline_svs: str | None = None
+    baseline_tissue: str | None = None
+    baseline_concentrations: str | None = None
+    baseline_session: str | None = None
+    visit_transform: str | None = None
     maps: dict[str, str] | None = None
     maps_problem: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -111,7 +116,28 @@ def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> 
             (report, outputnode, [("report", "report"), ("status", "status")]),
         ]
     )
+    _connect_visits(workflow, inputs, tissue, [qc, report])
     return workflow
+
+
+def _connect_visits(workflow: Any, inputs: ScanInputs, tissue: Any, readers: list[Any]) -> None:  # noqa: ANN401
+    """Compare the voxel with the baseline's, where both visits have a T1w."""
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.anatomy import CompareVisits
+
+    if inputs.baseline_svs is None or inputs.visit_transform is None:
+        return
+    given = inputs.some(
+        first_svs="baseline_svs",
+        second_svs="svs",
+        transform="visit_transform",
+        first_tissue="baseline_tissue",
+        session="baseline_session",
+    )
+    visits = pe.Node(CompareVisits(**given), name="visits")
+    workflow.connect([(tissue, visits, [("tissue", "second_tissue")])])
+    workflow.connect([(visits, reader, [("overlap", "overlap")]) for reader in readers])
 
 
 def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
@@ -148,15 +174,15 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
             settings=settings["qc"],
             protocol=settings["protocol"],
             **common,
-            **inputs.some(raw_svs="svs", identity="identity", overlap="overlap", provenance="provenance"),
+            **inputs.some(raw_svs="svs", identity="identity", provenance="provenance"),
         ),
         "report": Report(
             methods=list(METHODS.values()),
             **inputs.some(
+                baseline_concentrations="baseline_concentrations",
                 raw_svs="svs",
                 identity="identity",
                 t1w="t1w",
-                overlap="overlap",
                 provenance="provenance",
                 warnings="warnings",
             ),
@@ -165,7 +191,7 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
     return {name: pe.Node(interface, name=name) for name, interface in interfaces.items()}
 
 
-def init_segment_wf(*, name: str, t1w: Path, settings: str) -> Any:  # noqa: ANN401  nipype is untyped
+def init_segment_wf(*, name: str, t1w: Path, participant_id: str, session: str, settings: str) -> Any:  # noqa: ANN401  nipype is untyped
     """Build the workflow of one T1w.
 
     Outputs
@@ -179,10 +205,32 @@ def init_segment_wf(*, name: str, t1w: Path, settings: str) -> Any:  # noqa: ANN
     from mrs_pipeline.interfaces.anatomy import Segment
 
     workflow = pe.Workflow(name=name)
-    segment = pe.Node(Segment(t1w=str(t1w), settings=settings), name="segment")
+    segment = pe.Node(
+        Segment(t1w=str(t1w), participant_id=participant_id, session=session, settings=settings), name="segment"
+    )
     fields = ["gm", "wm", "csf", "brain", "record"]
     outputnode = pe.Node(niu.IdentityInterface(fields=fields), name="outputnode")
     workflow.connect([(segment, outputnode, [(name, name) for name in fields])])
+    return workflow
+
+
+def init_register_wf(*, name: str, first: Path, second: Path) -> Any:  # noqa: ANN401  nipype is untyped
+    """Build the workflow that registers the T1w of two visits.
+
+    Outputs
+    -------
+    outputnode
+        ``transform``.
+    """
+    from nipype.interfaces import utility as niu
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.anatomy import RegisterVisits
+
+    workflow = pe.Workflow(name=name)
+    register = pe.Node(RegisterVisits(first=str(first), second=str(second)), name="register")
+    outputnode = pe.Node(niu.IdentityInterface(fields=["transform"]), name="outputnode")
+    workflow.connect([(register, outputnode, [("transform", "transform")])])
     return workflow
 
 

@@ -21,9 +21,17 @@ DEFINITIONS = {
     "fit_baseline_dimensions": "effective dimensions of the baseline per ppm",
     "voxel_inside": "share of the voxel that lies in brain or CSF",
     "water_over_tcr": "water molecules seen per creatine molecule, neither corrected for relaxation",
+    "voxel_outside_head": "share of the voxel outside the head",
+    "voxel_skull_mm": "shortest distance of the voxel from the outside of the brain",
+    "voxel_ventricle_mm": "shortest distance of the voxel from the ventricles",
+    "voxel_deep_grey": "share of the voxel in deep grey matter, which T1 contrast cannot tell from white",
+    "visit_dice": "twice the common volume of both visits' voxels over the sum of their volumes",
+    "visit_distance_mm": "distance between the centres of both visits' voxels",
+    "visit_angle_deg": "rotation between both visits' voxels",
     "protocol_deviations": "number of protocol fields outside their tolerance",
 }
 """Metrics that do not come from preprocessing."""
+PLACEMENT = ("outside_head", "skull_mm", "ventricle_mm", "deep_grey", "name")
 FIT_METRICS = ("status", "snr", "fwhm_hz", "fqn", "baseline_dimensions")
 
 
@@ -89,6 +97,8 @@ class Assess(MrsInterface):
         found["water_over_tcr"] = _json(self.inputs.quantify_record)["water_over_tcr"]
         tissue = _json(self.inputs.tissue)["fractions"]
         found["voxel_inside"] = None if tissue is None else tissue["inside"]
+        placement = _json(self.inputs.tissue)["placement"]
+        found |= {f"voxel_{name}": None if placement is None else placement[name] for name in PLACEMENT}
         if isdefined(self.inputs.overlap):
             found |= {
                 f"visit_{key}": value

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Any
 from nipype.interfaces.base import File, TraitedSpec, traits
 
 from mrs_pipeline.errors import MrsError
+from mrs_pipeline.interfaces.anatomy import read_tissue
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
     from mrs_pipeline.fit import FitResult
     from mrs_pipeline.quantify import Quantified, WaterFit
-
-
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn JSON's lists back into tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def water_over_tcr(fit: FitResult, water: WaterFit | None) -> float | None:
@@ -65,7 +61,6 @@ class Quantify(MrsInterface):
     output_spec = QuantifyOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
-        from mrs_pipeline.anatomy import TissueFractions
         from mrs_pipeline.config import QuantifySection
         from mrs_pipeline.fit import read_fit
         from mrs_pipeline.nifti_mrs import read
@@ -74,8 +69,7 @@ class Quantify(MrsInterface):
         metabolite = read(self.inputs.svs).spectrum
         water = read(self.inputs.mrsref).spectrum if self.inputs.mrsref else None
         water_fit, problems = self._water_fit(water)
-        found = json.loads(Path(self.inputs.tissue).read_text(encoding="utf-8"))["fractions"]
-        tissue = None if found is None else TissueFractions(**_tuples(found))
+        tissue = read_tissue(self.inputs.tissue)
         fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
         quantified = quantify(
             fit,

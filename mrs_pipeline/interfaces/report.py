@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
 
 KEY_METRICS = ("snr_tcr", "fwhm_ppm", "residual_water_before", "fwhm_water_hz", "fit_fqn")
+CHANGES = ("tNAA", "tCho", "mI", "Glu", "Glx")
+"""Metabolites whose change between visits the report shows."""
 UNITS_BY_ENDING = (("_hz", "Hz"), ("_ppm", "ppm"), ("_deg", "degrees"), ("_mm", "mm"))
 
 
@@ -46,6 +48,7 @@ class ReportInput(TraitedSpec):
     qc = File(exists=True, mandatory=True)
     t1w = File(exists=True)
     overlap = File(exists=True)
+    baseline_concentrations = File(exists=True, desc="concentrations of the first visit of the same region")
     provenance = traits.Str("{}", usedefault=True, desc="sources, settings and versions as JSON")
     warnings = traits.List(traits.Str, desc="sentences from the index")
     methods = traits.List(traits.Str, desc="methods sentences of the graph")
@@ -97,7 +100,7 @@ class Report(MrsInterface):
             transients=transients_from_evidence(evidence, record["kept"], record["drift_hz"], record["drift_deg"]),
             voxel=self._voxel_view(),
             tissue=tissue_view(tissue),
-            visits=visit_views(_json(self.inputs.overlap)) if isdefined(self.inputs.overlap) else (),
+            visits=self._visits(),
             basis=basis_facts(basis),
             quantification=quantification_facts(quantified),
             provenance=provenance_facts(json.loads(self.inputs.provenance)),
@@ -109,6 +112,20 @@ class Report(MrsInterface):
             ),
             methods=tuple(self.inputs.methods),
         )  # fmt: skip
+
+    def _visits(self) -> tuple[VisitView, ...]:
+        """Return the baseline visit: overlap of the voxels and change of the primary metabolites."""
+        from mrs_pipeline.report import VisitView
+
+        overlap = _json(self.inputs.overlap) if isdefined(self.inputs.overlap) else {}
+        if not overlap and not isdefined(self.inputs.baseline_concentrations):
+            return ()
+        changes: tuple[dict[str, object], ...] = ()
+        if isdefined(self.inputs.baseline_concentrations):
+            before = read_rows(self.inputs.baseline_concentrations)
+            changes = visit_changes(before, read_rows(self.inputs.concentrations))
+        session = overlap.get("session", "baseline")
+        return (VisitView(session, overlap.get("dice"), overlap.get("distance_mm"), changes),)
 
     def _fit_view(self) -> FitView:
         from mrs_pipeline.fit import read_fit
@@ -291,11 +308,26 @@ def tissue_view(tissue: dict[str, Any]) -> TissueView | None:
     )
 
 
-def visit_views(overlap: dict[str, Any]) -> tuple[VisitView, ...]:
-    """Return the other visits of the region."""
-    from mrs_pipeline.report import VisitView
+def visit_changes(before: list[dict[str, object]], after: list[dict[str, object]]) -> tuple[dict[str, object], ...]:
+    r"""Return the change of the main ratios between two visits against the change that measurement alone explains.
 
-    return (VisitView(overlap["session"], overlap.get("dice"), overlap.get("distance_mm")),)
+    Notes
+    -----
+    Minimal detectable change at 95 %: :math:`1.96\sqrt{s_1^2 + s_2^2}` with the standard deviations of the two
+    estimates; repositioning and biology come on top, so a change below it is no change, one above it need not be one.
+    """
+    first = {row["metabolite"]: row for row in before}
+    changes = []
+    for row in after:
+        name, old = row["metabolite"], first.get(row["metabolite"])
+        values = [item.get(key) for item in (row, old or {}) for key in ("ratio_tCr", "ratio_tCr_sd")]
+        if name in CHANGES and all(isinstance(value, float) for value in values):
+            now, now_sd, then, then_sd = (float(str(value)) for value in values)
+            detectable = 1.96 * (now_sd**2 + then_sd**2) ** 0.5
+            changes.append(
+                {"metabolite": name, "unit": "/tCr", "change": now - then, "minimal_detectable_change": detectable}
+            )
+    return tuple(changes)
 
 
 def basis_facts(basis: dict[str, Any]) -> dict[str, object]:

@@ -24,6 +24,9 @@ GOOD = {
     "water_over_tcr": 5500.0,
     "voxel_inside": 1.0,
     "protocol_deviations": 0,
+    "voxel_name": "as expected",
+    "voxel_deep_grey": 0.0,
+    "visit_dice": 0.9,
 }
 
 
@@ -52,6 +55,9 @@ def test_a_good_scan_passes_with_every_rule_checked():
         ({"water_over_tcr": 5500.0 / 64}, "fail", "water_scale_low"),
         ({"voxel_inside": 0.7}, "warn", "voxel_leaves_brain"),
         ({"protocol_deviations": 2}, "warn", "protocol_deviation"),
+        ({"voxel_name": "elsewhere"}, "warn", "voxel_misnamed"),
+        ({"voxel_deep_grey": 0.5}, "warn", "voxel_in_deep_grey"),
+        ({"visit_dice": 0.4}, "warn", "voxel_moved"),
         ({"fit_status": "doubtful"}, "warn", "fit_doubtful"),
     ],
 )
@@ -93,7 +99,7 @@ def test_operators_at_the_limit(edge):
 
 
 def test_default_rules_look_at_metrics_that_exist():
-    known = set(METRIC_DEFINITIONS) | {"fit_status", "water_over_tcr", "voxel_inside", "protocol_deviations"}
+    known = set(METRIC_DEFINITIONS) | set(GOOD)
     assert {rule.metric for rule in load_rules("default")} <= known
 
 
