@@ -72,13 +72,26 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A finished minimisation with what it was run on."""
+    """A finished minimisation with what it was run on.
+
+    Parameters
+    ----------
+    prepared, objective, solution
+        Data, problem and its solution.
+    ppm
+        Fitted window.
+    evaluations
+        Model evaluations of all stages.
+    search
+        Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(K, K)``.
+    """
 
     prepared: Prepared
     objective: Objective
     solution: Solution
     ppm: tuple[float, float]
     evaluations: int
+    search: FloatArray
 
 
 def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitResult:
@@ -177,7 +190,21 @@ def shortened(spectrum: Spectrum) -> Spectrum:
     return spectrum if count >= spectrum.n_points else spectrum.with_fid(spectrum.fid[:count])
 
 
+def _refuse_unavailable(settings: FitSection) -> None:
+    """Stop at a setting this version cannot honour, rather than ignore it."""
+    for key, value, off in (
+        ("posterior", settings.posterior, "none"),
+        ("second_engine", settings.second_engine, "none"),
+        ("joint_visits", settings.joint_visits, False),
+    ):
+        if value != off:
+            raise StudyError(
+                f"[fit] {key} = {value!r} is not available in this version", remedy=f"leave [fit] {key} out"
+            )
+
+
 def _check(spectrum: Spectrum, settings: FitSection) -> None:
+    _refuse_unavailable(settings)
     if spectrum.dims:
         raise FitError(
             f"{spectrum.fid.shape} FIDs given, one expected", remedy="combine coils and average transients first"
@@ -226,11 +253,11 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         theta = solution.theta
         noise = _effective_noise(objective, theta, prepared.noise)
         rows = _amplitude_rows(prepared, objective.at(theta).solution.amplitudes)
-        stiffness = _stiffness(settings, model, theta, data, weight / noise, baseline, rows)
+        stiffness, search = _stiffness(settings, model, theta, data, weight / noise, baseline, rows)
         objective = Objective(model, data, noise, baseline, stiffness, rows, weight)
         solution = solve(objective, theta, tolerance=tolerance)
         spent += objective.evaluations
-    return Fitted(prepared, objective, solution, ppm, spent)
+    return Fitted(prepared, objective, solution, ppm, spent, search)
 
 
 def _axis(model: Model, prepared: Prepared) -> FloatArray:
@@ -307,12 +334,15 @@ def _stiffness(
     scale: FloatArray,
     baseline: Baseline | None,
     rows: FloatArray,
-) -> float:
+) -> tuple[float, FloatArray]:
+    """Stiffness to use, and the covariance of the amplitudes over those that would have done as well."""
+    fixed = np.zeros((len(model.components),) * 2)
     if baseline is None:
-        return 0.0
+        return 0.0, fixed
     if settings.baseline != "auto":
-        return baseline.stiffness(float(settings.baseline) * baseline.width_ppm)
-    return stiffness_path(model, theta, data, scale, baseline, rows).best(CRITERION)
+        return baseline.stiffness(float(settings.baseline) * baseline.width_ppm), fixed
+    path = stiffness_path(model, theta, data, scale, baseline, rows)
+    return path.best(CRITERION), path.spread(CRITERION)
 
 
 def _tame_artefact(

@@ -18,7 +18,6 @@ from mrs_pipeline.spectrum import FloatArray
 GRID = 24
 MAX_DIMENSIONS_PER_PPM = 7.0
 AIC_FACTOR = 2.7
-EVIDENCE_PER_DIMENSION = 0.0
 """Weight of a baseline dimension in the modified AIC (ABfit uses 5 without soft macromolecule priors)."""
 
 
@@ -36,6 +35,8 @@ class StiffnessPath:
         Modified Akaike criterion, shape ``(g,)``.
     evidence
         Minus twice the log marginal likelihood, shape ``(g,)``.
+    amplitudes
+        Amplitudes at each stiffness, shape ``(g, K)``.
     """
 
     stiffness: FloatArray
@@ -43,6 +44,21 @@ class StiffnessPath:
     rss: FloatArray
     aic: FloatArray
     evidence: FloatArray
+    amplitudes: FloatArray
+
+    def spread(self, criterion: str) -> FloatArray:
+        r"""Covariance of the amplitudes over the plausible stiffnesses, shape ``(K, K)``.
+
+        Notes
+        -----
+        Weights :math:`w\propto\exp(-\Delta/2m)` with the criterion's distance from its minimum: Akaike weights
+        (Burnham & Anderson 2002) for a likelihood tempered by the same factor ``m`` as in the modified AIC.
+        """
+        score = getattr(self, criterion)
+        weight = np.exp(-0.5 * (score - score.min()) / AIC_FACTOR)
+        weight /= weight.sum()
+        centred = self.amplitudes - weight @ self.amplitudes
+        return np.asarray((centred.T * weight) @ centred)
 
     def best(self, criterion: str) -> float:
         """Stiffness with the smallest criterion."""
@@ -74,8 +90,10 @@ def stiffness_path(
     top = MAX_DIMENSIONS_PER_PPM * baseline.width_ppm
     dimensions = np.geomspace(2.2, min(top, baseline.penalty.size - 1.0), GRID)
     stiffness = np.array([baseline.stiffness(value) for value in dimensions])
-    table = np.array([problem.criteria(baseline, value) for value in stiffness])
-    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2])
+    rows_of = [problem.criteria(baseline, value) for value in stiffness]
+    table = np.array([scores for scores, _ in rows_of])
+    amplitudes = np.array([values for _, values in rows_of])
+    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2], amplitudes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +106,8 @@ class _Grid:
     rows: FloatArray
     size: float
 
-    def criteria(self, baseline: Baseline, stiffness: float) -> tuple[float, float, float]:
-        r"""Residual sum of squares, modified AIC and minus twice the log evidence at one stiffness.
+    def criteria(self, baseline: Baseline, stiffness: float) -> tuple[tuple[float, float, float], FloatArray]:
+        r"""Residual sum of squares, modified AIC, minus twice the log evidence; and the amplitudes.
 
         Notes
         -----
@@ -114,8 +132,5 @@ class _Grid:
         proper = gram + np.diag(1.0 / np.full(gram.shape[0], self.size) ** 2)
         occam = -float(np.sum(np.log1p(-shrink[bent]))) + float(np.linalg.slogdet(proper)[1])
         n = self.target.size
-        return (
-            rss,
-            n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum()),
-            penalised + occam + EVIDENCE_PER_DIMENSION * float(shrink.sum()),
-        )
+        aic = n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum())
+        return (rss, float(aic), penalised + occam), solution.amplitudes

@@ -35,7 +35,7 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     model = objective.model
     amplitudes = objective.at(theta).solution.amplitudes
     curves = _curves(fitted)
-    spread = covariances(objective, theta, prepared.noise)
+    spread = covariances(objective, theta, prepared.noise, fitted.search)
     fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
     found = findings(fitted)
     flags = flags + tuple(finding.code for finding in found)

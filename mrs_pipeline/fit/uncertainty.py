@@ -74,7 +74,7 @@ class Information:
     counts: tuple[int, int, int]
 
 
-def covariances(objective: Objective, theta: FloatArray, noise_sd: float) -> Covariances:
+def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search: FloatArray) -> Covariances:
     r"""Compute the three covariances at a solution.
 
     Parameters
@@ -83,10 +83,13 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float) -> Cov
         Problem and solution.
     noise_sd
         SD of the noise in the data; the fit may have used a larger one to allow for misfit.
+    search
+        Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(K, K)``.
 
     Notes
     -----
-    Sampling: :math:`F^{-1}J^TW^2J F^{-1}` with the weights :math:`W` and the noise of the data. Total: the same with
+    Sampling: :math:`F^{-1}J^TW^2J F^{-1}` with the weights :math:`W` and the noise of the data, plus ``search``:
+    another draw of the noise would have picked another stiffness. Total: the same with
     the fit's noise SD, plus :math:`F^{-1}(\kappa P_\mathrm{own} + P_\mathrm{baseline})F^{-1}`. With :math:`\kappa =
     1` this is the posterior covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior
     cost over its expectation :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
@@ -102,7 +105,7 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float) -> Cov
     share = (noise_sd / objective.noise_sd) ** 2
     first, count, _ = problem.counts
     block = np.s_[first : first + count, first : first + count]
-    return Covariances(share * bound(problem, objective), share * spread[block], total[block], kappa)
+    return Covariances(share * bound(problem, objective), share * spread[block] + search, total[block] + search, kappa)
 
 
 def prior_scales(problem: Information, inverse: FloatArray) -> dict[str, float]:
