@@ -50,7 +50,8 @@ class LineCache:
         if path is None or not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # opened here, because numpy leaves the file open when it is damaged
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
                 return Lines(stored["amplitudes"], stored["frequencies"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

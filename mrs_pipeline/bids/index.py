@@ -32,6 +32,9 @@ class Scan:
         What had to be said about missing or guessed files.
     entities
         All entities of the name of ``svs``.
+    noise
+        Scan without excitation for the noise covariance of the coils: an ``mrsref`` whose ``acq`` label contains
+        ``noise``.
     """
 
     participant_id: str
@@ -46,6 +49,7 @@ class Scan:
     t1w: Path | None
     warnings: tuple[str, ...]
     entities: Entities
+    noise: Path | None = None
 
     @property
     def key(self) -> str:
@@ -190,6 +194,7 @@ def _scan(item: Candidate, references: list[Candidate], images: list[Candidate],
         t1w=t1w,
         warnings=(*trouble, *link.warnings, *anatomical),
         entities=entities.with_(suffix="", extension=""),
+        noise=link.noise,
     )
 
 

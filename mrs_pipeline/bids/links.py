@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Link:
     conc: Path | None = None
     ecc: Path | None = None
     warnings: tuple[str, ...] = ()
+    noise: Path | None = None
 
 
 def bids_uri(path: Path, root: Path) -> str:
@@ -52,6 +53,11 @@ def role_of(entities: Entities) -> str | None:
     return next((role for role in ROLES if acq.endswith(role)), None)
 
 
+def is_noise(entities: Entities) -> bool:
+    """Return whether a reference is a scan without excitation: its ``acq`` label contains ``noise``."""
+    return entities.suffix == "mrsref" and "noise" in (entities.acq or "").lower()
+
+
 def link_reference(
     scan: Entities, sidecar: Mapping[str, Any], candidates: Sequence[Candidate], root: Path, subject_dir: Path
 ) -> Link:
@@ -71,9 +77,26 @@ def link_reference(
     Notes
     -----
     The rules, first that gives something: (1) ``ReferenceSignal``; (2) identical entities, a trailing ``conc`` or
-    ``ecc`` of the ``acq`` label aside; (3) identical but for ``acq`` and ``run``, with a warning; (4) none.
+    ``ecc`` of the ``acq`` label aside; (3) identical but for ``acq`` and ``run``, with a warning; (4) none. A noise
+    scan (``acq`` label with ``noise``) is never taken for water: it serves the coil combination of every spectrum of
+    the visit, the one whose entities agree most first.
     """
     named, warnings = _from_sidecar(sidecar.get("ReferenceSignal"), root, subject_dir)
+    noises = [item for item in (*named, *candidates) if is_noise(item.entities)]
+    named = [item for item in named if not is_noise(item.entities)]
+    candidates = [item for item in candidates if not is_noise(item.entities)]
+    return replace(_water_link(scan, named, candidates, warnings), noise=_best_noise(scan, noises))
+
+
+def _best_noise(scan: Entities, noises: Sequence[Candidate]) -> Path | None:
+    """Of the noise scans of a visit, the one that shares most labels with the spectrum; by name among equals."""
+    mine = scan.labels().items()
+    ranked = sorted(noises, key=lambda item: (-len(mine & item.entities.labels().items()), item.path.name))
+    return ranked[0].path if ranked else None
+
+
+def _water_link(scan: Entities, named: list[Candidate], candidates: Sequence[Candidate], warnings: list[str]) -> Link:
+    """Find the water references, noise scans put aside."""
     if named:
         return _by_role(named, warnings)
     identical = [item for item in candidates if _same(scan, item.entities, "acq") and _same_acq(scan, item.entities)]

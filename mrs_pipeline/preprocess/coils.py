@@ -10,6 +10,7 @@ from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 _SIGNAL_SECONDS = 0.3  # the sensitivities come from the FID's first part, where the signal is
 _SAMPLES_PER_COIL = 50  # noise samples per coil that make the loss by an estimated covariance about 2 %
+_FEWEST_SAMPLES = 10  # per coil; a noise scan with fewer serves worse than the tails of all transients
 _NOISE_PPM = (-0.5, 9.0)  # what lies outside is noise in a proton spectrum
 
 
@@ -48,7 +49,9 @@ def coil_first(scan: Spectrum) -> ComplexArray:
     return moved.reshape(moved.shape[0], -1, scan.n_points)
 
 
-def coil_weights(signal: Spectrum, noise: Spectrum, *, method: str, noise_tail: float) -> CoilWeights:
+def coil_weights(
+    signal: Spectrum, noise: Spectrum, *, method: str, noise_tail: float, noise_scan: Spectrum | None = None
+) -> CoilWeights:
     r"""Find the weights of the largest signal-to-noise ratio.
 
     Parameters
@@ -62,6 +65,8 @@ def coil_weights(signal: Spectrum, noise: Spectrum, *, method: str, noise_tail: 
         but unequal, which weights each coil by its signal over its noise squared.
     noise_tail
         Share of the FID's end that gives the noise.
+    noise_scan
+        Scan without excitation, with the same coils; gives the covariance instead, brought to the level of ``noise``.
 
     Notes
     -----
@@ -73,6 +78,8 @@ def coil_weights(signal: Spectrum, noise: Spectrum, *, method: str, noise_tail: 
     phase zero; neither the order of the coils nor a phase common to all of them changes the result.
     """
     covariance, samples = noise_covariance(noise, noise_tail)
+    if noise_scan is not None:
+        covariance, samples = noise_scan_covariance(noise_scan, level=float(np.trace(covariance).real))
     covariance = _as_method(covariance, method)
     used = coil_first(signal)[..., : max(16, round(_SIGNAL_SECONDS / signal.dwell))]
     root = np.linalg.cholesky(covariance)
@@ -159,11 +166,62 @@ def noise_covariance(scan: Spectrum, noise_tail: float) -> tuple[ComplexArray, i
     if samples.shape[1] < _SAMPLES_PER_COIL * n_coils:
         longer = _quiet(data, scan)
         samples = longer if longer.shape[1] > samples.shape[1] else samples
+    return _shrunk(samples), samples.shape[1]
+
+
+def noise_scan_covariance(scan: Spectrum, level: float) -> tuple[ComplexArray, int]:
+    """Noise covariance between coils from a scan without excitation, and the number of complex samples behind it.
+
+    Parameters
+    ----------
+    scan
+        Noise scan with ``DIM_COIL``; every point is a sample.
+    level
+        Trace the covariance is scaled to, scanner units squared: the scan's own noise. A noise scan may have another
+        bandwidth or receiver gain, which changes its level but not the correlation between coils.
+    """
+    samples = coil_first(scan).reshape(_coils(scan), -1)
+    covariance = _shrunk(samples - samples.mean(axis=1, keepdims=True))
+    total = float(np.trace(covariance).real)
+    scale = level / total if level > 0.0 and total > 0.0 else 1.0
+    return np.asarray(covariance * scale), samples.shape[1]
+
+
+def noise_scan_refusal(noise: Spectrum, scan: Spectrum) -> str | None:
+    """Return why a noise scan cannot serve the coils of a scan, as a clause, or ``None`` if it can.
+
+    Notes
+    -----
+    A signal decays, noise does not: a scan whose first tenth holds more than twice the power of its last tenth was
+    acquired with excitation.
+    """
+    if "DIM_COIL" not in noise.dims:
+        return "it has no coil axis"
+    data, wanted = coil_first(noise), _coils(scan)
+    tenth = max(noise.n_points // 10, 1)
+    start, end = (np.mean(np.abs(part) ** 2) for part in (data[..., :tenth], data[..., -tenth:]))
+    checks = (
+        (data.shape[0] != wanted, f"it has {data.shape[0]} coils, the scan {wanted}"),
+        (not np.all(np.isfinite(data)), "it holds values that are not finite"),
+        (not np.all(np.any(data, axis=(1, 2))), "a coil of it holds nothing but zeros"),
+        (data[0].size < _FEWEST_SAMPLES * wanted, f"it has only {data[0].size} samples for {wanted} coils"),
+        (bool(start > 2.0 * end), "it holds a signal that decays"),
+    )
+    return next((words for failed, words in checks if failed), None)
+
+
+def _coils(scan: Spectrum) -> int:
+    return int(scan.fid.shape[scan.dims.index("DIM_COIL")])
+
+
+def _shrunk(samples: ComplexArray) -> ComplexArray:
+    """Covariance of noise samples ``(n_coils, n_samples)``, its off-diagonal shrunk by coils / samples."""
+    n_coils = samples.shape[0]
     covariance = samples @ samples.conj().T / samples.shape[1]
     share = min(1.0, n_coils / samples.shape[1])
     shrunk = (1 - share) * covariance + share * np.diag(np.diag(covariance))
     floor = 1e-12 * max(float(np.mean(np.diag(shrunk).real)), np.finfo(float).tiny)
-    return np.asarray(shrunk + floor * np.eye(n_coils)), samples.shape[1]
+    return np.asarray(shrunk + floor * np.eye(n_coils))
 
 
 def _quiet(data: ComplexArray, scan: Spectrum) -> ComplexArray:

@@ -45,9 +45,9 @@ def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None 
 
     Notes
     -----
-    Philips SDAT files store half the first point (seen in every one measured here); no other format is known to. Nothing
-    in
-    a NIfTI-MRS header says whether a file holds a sum or a mean, so that the ``summed`` hints are left to the caller.
+    Philips SDAT files store half the first point (seen in every one measured here); no other format is known to.
+    Nothing in a NIfTI-MRS header says whether a file holds a sum or a mean, so that the ``summed`` hints are left to
+    the caller.
     """
 
     def halved(header: Mapping[str, Any]) -> bool | None:
@@ -65,6 +65,7 @@ def preprocess(
     settings: PreprocessSection,
     *,
     hints: Hints | None = None,
+    noise: Spectrum | None = None,
 ) -> Preprocessed:
     """Turn an acquisition into one clean spectrum.
 
@@ -80,6 +81,9 @@ def preprocess(
         Which steps run and how.
     hints
         What the files' headers say about halved first points and sums.
+    noise
+        Scan without excitation, single coils, for the noise covariance of the coil combination; ``None``: the noise
+        comes from the tails of the metabolite FIDs.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def preprocess(
     _usable(metabolite, "the metabolite scan")
     scan = raw.squeezed(_scaled(metabolite, hints.summed))
     raw.check_axes(scan, "the metabolite scan")
-    state, combined = raw.combine_coils(State(scan), _waters(conc, ecc, hints), settings)
+    state, combined = raw.combine_coils(State(scan), _waters(conc, ecc, hints), settings, noise)
     waters = {role: _true_water(water_scan, hints, settings) for role, water_scan in combined.items()}
     state = raw.average(state, settings)
     for_eddy, sister = waters.get("eddy-current") or waters.get("concentration") or (None, "undecided")

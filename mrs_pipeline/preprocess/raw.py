@@ -20,6 +20,18 @@ from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 REPETITIONS = ("DIM_DYN", "DIM_MEAS", "DIM_PHASE_CYCLE", "DIM_USER_0", "DIM_USER_1", "DIM_USER_2")
 """Axes whose entries are repetitions of one measurement and are averaged."""
 
+_REFUSED = {
+    "DIM_ISIS": (
+        "the signs and the order of ISIS steps differ between vendors and are not in the file",
+        "combine the ISIS steps with the signs of your sequence, then convert the result",
+    ),
+    "DIM_METCYCLE": (
+        "metabolite cycling stores spectra whose metabolites alternate in sign; averaging would cancel them",
+        "subtract the two halves (their sum is the water reference), then convert both",
+    ),
+}
+"""Axes that are known but whose entries cannot be combined without knowledge of the sequence: why, and what to do."""
+
 _SHOWN_PPM = (0.0, 5.2)
 _EDIT_BANDS = ((3.13, 3.32), (3.84, 4.0))
 """Places of tCho and of the CH2 of tCr: alike in both conditions of common edited scans."""
@@ -37,6 +49,9 @@ def check_axes(scan: Spectrum, what: str) -> None:
     """Refuse axes that cannot be reduced here."""
     known = {"DIM_COIL", "DIM_EDIT", *REPETITIONS}
     strange = [tag for tag in scan.dims if tag not in known]
+    for tag in strange:
+        if tag in _REFUSED:
+            raise InputError(f"{what} has the axis {tag}: {_REFUSED[tag][0]}", remedy=_REFUSED[tag][1])
     if strange or len(set(scan.dims)) != len(scan.dims):
         raise InputError(
             f"{what} has axes that cannot be reduced: {', '.join(strange) or ', '.join(scan.dims)}",
@@ -46,7 +61,7 @@ def check_axes(scan: Spectrum, what: str) -> None:
 
 
 def combine_coils(
-    metabolite: State, waters: dict[str, Spectrum], settings: PreprocessSection
+    metabolite: State, waters: dict[str, Spectrum], settings: PreprocessSection, noise: Spectrum | None = None
 ) -> tuple[State, dict[str, Spectrum]]:
     """Combine the coils of the scan and of its references with one set of weights.
 
@@ -56,6 +71,8 @@ def combine_coils(
         State of the metabolite scan.
     waters
         References by role; the first that has the scan's coils gives the sensitivities.
+    noise
+        Scan without excitation for the noise covariance; ``None``: the tails of the metabolite FIDs serve.
 
     Returns
     -------
@@ -64,30 +81,54 @@ def combine_coils(
     """
     scan = metabolite.spectrum
     if "DIM_COIL" not in scan.dims:
-        state = metabolite.skipped("coil_combination", "the input has no coil axis: already combined")
+        unused = "" if noise is None else "; the noise scan is not needed"
+        state = metabolite.skipped("coil_combination", f"the input has no coil axis: already combined{unused}")
         return _water_coils_alone(state, waters, settings)
     _must_be_on(settings)
-    n_coils = scan.fid.shape[scan.dims.index("DIM_COIL")]
-    fitting = {role: water for role, water in waters.items() if _coil_count(water) == n_coils}
-    source = next(iter(fitting.values()), scan)
+    fitting = {role: water for role, water in waters.items() if _coil_count(water) == _coil_count(scan)}
+    state, noise = _usable_noise(_said_source(metabolite, waters, fitting), noise)
     chosen = settings.coil_combination
-    found = coils.coil_weights(source, scan, method=chosen.method, noise_tail=chosen.noise_tail)
-    reason = "sensitivities from the water reference" if fitting else "sensitivities from the scan itself"
-    state = metabolite
-    if not fitting:
-        why = "there is no water reference" if not waters else "the water reference has not the same coils"
-        state = state.warn(f"Coils were combined with sensitivities from the metabolite scan itself: {why}.")
+    source = next(iter(fitting.values()), scan)
+    found = coils.coil_weights(source, scan, method=chosen.method, noise_tail=chosen.noise_tail, noise_scan=noise)
+    state = _combined(state, found, bool(fitting), noise is not None)
+    combined = {role: coils.combine(water, found.weights) for role, water in fitting.items()}
+    state, rest = _water_coils_alone(state, {r: w for r, w in waters.items() if r not in fitting}, settings)
+    return state, {role: combined.get(role, rest.get(role, water)) for role, water in waters.items()}
+
+
+def _said_source(state: State, waters: dict[str, Spectrum], fitting: dict[str, Spectrum]) -> State:
+    """Warn when the sensitivities do not come from water."""
+    if fitting:
+        return state
+    why = "there is no water reference" if not waters else "the water reference has not the same coils"
+    return state.warn(f"Coils were combined with sensitivities from the metabolite scan itself: {why}.")
+
+
+def _usable_noise(state: State, noise: Spectrum | None) -> tuple[State, Spectrum | None]:
+    """Return the noise scan if it fits the coils, else ``None`` with a warning."""
+    refused = None if noise is None else coils.noise_scan_refusal(noise, state.spectrum)
+    if refused is None:
+        return state, noise
+    return state.warn(f"The noise scan was not used, {refused}; the noise comes from the tails of the FIDs."), None
+
+
+def _combined(state: State, found: coils.CoilWeights, by_water: bool, by_noise_scan: bool) -> State:
+    """Combine the coils of the scan, with record, evidence and a warning about a weakly known covariance."""
+    n_coils = found.weights.size
     if found.noise_samples < 10 * n_coils:
         state = state.warn(
             f"The noise covariance of {n_coils} coils rests on {found.noise_samples} samples only; the combination may "
             "lose signal-to-noise ratio."
         )
+    noise_source = "noise scan" if by_noise_scan else "tails of the FIDs"
+    source = "water reference" if by_water else "scan itself"
     state = state.done(
         "coil_combination",
-        reason,
+        f"sensitivities from the {source}, noise from the {noise_source}",
         lambda spectrum: coils.combine(spectrum, found.weights),
         coils=n_coils,
         method=found.method,
+        noise_source=noise_source,
         noise_samples=found.noise_samples,
         dominance=found.dominance,
     )
@@ -96,10 +137,7 @@ def combine_coils(
         "coils.weight": np.abs(found.weights),
         "coils.noise_sd": found.noise_sd,
     }
-    state = replace(state, evidence={**state.evidence, **evidence})
-    combined = {role: coils.combine(water, found.weights) for role, water in fitting.items()}
-    state, rest = _water_coils_alone(state, {r: w for r, w in waters.items() if r not in fitting}, settings)
-    return state, {role: combined.get(role, rest.get(role, water)) for role, water in waters.items()}
+    return replace(state, evidence={**state.evidence, **evidence})
 
 
 def _coil_count(scan: Spectrum) -> int:
@@ -257,7 +295,7 @@ def _outlier_record(
         )
     if not settings.outliers.enabled:
         return state.skipped("outliers", "switched off")
-    named = {str(number): words for number, words in sorted(reasons.items())}
+    named = {str(number + 1): words for number, words in sorted(reasons.items())}
     if not named:
         return state.skipped("outliers", "no transient stands out", dropped=named)
     return state.done("outliers", f"{len(named)} transients dropped", _same, dropped=named)
@@ -308,7 +346,7 @@ def _edited(state: State, means: list[ComplexArray], settings: PreprocessSection
     """Align edited sub-spectra to one another and make difference and sum of the two."""
     scan = state.spectrum
     if len(means) != 2:
-        names = {f"condition_{number}": scan.with_fid(mean, ()) for number, mean in enumerate(means)}
+        names = {f"condition_{number + 1}": scan.with_fid(mean, ()) for number, mean in enumerate(means)}
         state = state.warn(f"There are {len(means)} edit conditions; difference and sum are made for two only.")
         return replace(state, spectrum=scan.with_fid(means[0], ()), others=names)
     off, words = _unedited(scan, means)
@@ -325,7 +363,7 @@ def _edited(state: State, means: list[ComplexArray], settings: PreprocessSection
     }
     state = replace(state, spectrum=pair[0], others=others)
     reason = f"{words}; sub-spectra {'aligned on tCho and tCr' if used else 'not aligned'}"
-    return state.done("edited", reason, _same, off=off, shift_hz=hz, phase_deg=deg, aligned=bool(used))
+    return state.done("edited", reason, _same, off=off + 1, shift_hz=hz, phase_deg=deg, aligned=bool(used))
 
 
 def _unedited(scan: Spectrum, means: list[ComplexArray]) -> tuple[int, str]:
@@ -334,5 +372,5 @@ def _unedited(scan: Spectrum, means: list[ComplexArray]) -> tuple[int, str]:
     heights = [float(np.max(np.abs(display(mean))[inside], initial=0.0)) for mean in means]
     if max(heights) > 1.3 * min(heights):
         off = int(np.argmax(heights))
-        return off, f"condition {off} has the larger NAA and is taken as not edited"
+        return off, f"condition {off + 1} has the larger NAA and is taken as not edited"
     return 1, "NAA is alike in both conditions; the first is taken as edited"

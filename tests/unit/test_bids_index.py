@@ -114,6 +114,23 @@ def test_rule_4_none(tmp_path):
     assert "only ratios" in scan.warnings[0]
 
 
+def test_a_noise_scan_is_no_water(tmp_path):
+    scan = references(tmp_path, "sub-01_acq-noise_mrsref", "sub-01_acq-press_run-1_mrsref")
+    assert scan.conc.name == scan.ecc.name == "sub-01_acq-press_run-1_mrsref.nii.gz"
+    assert scan.noise.name == "sub-01_acq-noise_mrsref.nii.gz"
+    assert not any("water references" in warning for warning in scan.warnings)
+
+
+def test_the_noise_scan_that_shares_most_is_taken(tmp_path):
+    scan = references(tmp_path, "sub-01_acq-noise_mrsref", "sub-01_acq-noise_run-1_mrsref")
+    assert scan.conc is None
+    assert scan.noise.name == "sub-01_acq-noise_run-1_mrsref.nii.gz"
+
+
+def test_without_a_noise_scan(tmp_path):
+    assert references(tmp_path, "sub-01_acq-press_run-1_mrsref").noise is None
+
+
 def test_only_an_eddy_current_reference(tmp_path):
     scan = references(tmp_path, "sub-01_acq-ecc_mrsref", svs="sub-01_svs")
     assert scan.conc is None
