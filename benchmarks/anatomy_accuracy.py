@@ -96,9 +96,8 @@ def run(seed: int, arguments: argparse.Namespace, *, stripped: bool) -> np.ndarr
         error = 100 * (np.array([found.gm, found.wm, found.csf]) - true)
         errors.append(error)
         flag = "  deep grey" if found.deep > 0.15 else ""
-        numbers = "".join(
-            f"{100 * t:7.1f}{100 * f:6.1f}{e:+6.1f}" for t, f, e in zip(true, (found.gm, found.wm, found.csf), error)
-        )
+        triples = zip(true, (found.gm, found.wm, found.csf), error, strict=True)
+        numbers = "".join(f"{100 * t:7.1f}{100 * f:6.1f}{e:+6.1f}" for t, f, e in triples)
         print(f"  {name:20s}{numbers}{flag}")
     return np.array(errors)
 

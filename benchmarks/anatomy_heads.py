@@ -51,24 +51,26 @@ class Head:
     to_template: np.ndarray
 
 
-def template_tissue(ventricle_mm: float, thinning: float) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return tissue and head layers in template space, after atrophy, and the template's affine."""
+def template_tissue(ventricle_mm: float, thinning: float, step: int = 1) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return tissue and head layers in template space (every ``step`` mm), after atrophy, and the affine."""
     from nilearn import datasets
 
     gm_image = datasets.load_mni152_gm_template(resolution=1)
     gm = gm_image.get_fdata(dtype=np.float32)
     wm = datasets.load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32)
     brain = datasets.load_mni152_template(resolution=1).get_fdata(dtype=np.float32) > 0
+    gm, wm, brain = (values[::step, ::step, ::step] for values in (gm, wm, brain))
+    affine = gm_image.affine @ np.diag([step, step, step, 1.0])
     total = np.maximum(gm + wm, 1.0)
     gm, wm = gm / total, wm / total
     csf = np.where(brain, np.clip(1 - gm - wm, 0, 1), 0).astype(np.float32)
-    csf = _widen_ventricles(csf, gm_image.affine, ventricle_mm)
+    csf = _widen_ventricles(csf, affine, ventricle_mm)
     csf = np.maximum(csf, thinning * ndimage.grey_dilation(csf, size=3) + (1 - thinning) * csf) * brain
     scale = np.where(gm + wm > 0, (1 - csf) / np.maximum(gm + wm, 1e-6), 0) * brain
     scale = np.minimum(scale, 1 / np.maximum(gm + wm, 1e-6))
     gm, wm = gm * scale, wm * scale
     csf = np.where(brain, 1 - gm - wm, 0)
-    return {"gm": gm, "wm": wm, "csf": csf, **_layers(brain)}, gm_image.affine
+    return {"gm": gm, "wm": wm, "csf": csf, **_layers(brain, step)}, affine
 
 
 def _widen_ventricles(csf: np.ndarray, affine: np.ndarray, width_mm: float) -> np.ndarray:
@@ -87,14 +89,14 @@ def _widen_ventricles(csf: np.ndarray, affine: np.ndarray, width_mm: float) -> n
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     ventricles = labels == np.argmax(sizes)
-    distance = ndimage.distance_transform_edt(~ventricles)
+    distance = ndimage.distance_transform_edt(~ventricles) * affine[0, 0]
     return np.maximum(csf, np.clip(width_mm + 0.5 - distance, 0, 1)).astype(np.float32)
 
 
-def _layers(brain: np.ndarray) -> dict[str, np.ndarray]:
+def _layers(brain: np.ndarray, step: int) -> dict[str, np.ndarray]:
     """Outer CSF, skull, marrow, scalp and neck as distance shells around the brain."""
-    filled = ndimage.binary_closing(np.pad(brain, 20), iterations=8)[20:-20, 20:-20, 20:-20] | brain
-    d = ndimage.distance_transform_edt(~filled).astype(np.float32)
+    filled = ndimage.binary_closing(np.pad(brain, 20), iterations=8 // step)[20:-20, 20:-20, 20:-20] | brain
+    d = ndimage.distance_transform_edt(~filled).astype(np.float32) * np.float32(step)
     shell = lambda a, b: (np.clip(d - a, 0, 1) * np.clip(b - d, 0, 1)).astype(np.float32)  # noqa: E731  three uses
     outer = (np.clip(OUTER_CSF_MM + 0.5 - d, 0, 1) * ~brain).astype(np.float32)
     return {"outer": outer, "marrow": shell(5.0, 8.0), "scalp": shell(10.0, 16.0)}
@@ -127,7 +129,8 @@ def make_head(
 ) -> Head:
     """Make one head; every effect can be turned off."""
     rng = np.random.default_rng(seed)
-    tissue, affine = template_tissue(ventricle_mm, thinning)
+    step = max(1, int(resolution))
+    tissue, affine = template_tissue(ventricle_mm, thinning, step)
     margin = 18
     shape = tuple(int(np.ceil((n + 2 * margin) / resolution)) for n in (197, 233, 189))
     grid_affine = np.diag([resolution] * 3 + [1.0])
@@ -140,7 +143,7 @@ def make_head(
     scale = rng.uniform(0.93, 1.07, 3)
     matrix = (turn @ np.diag(scale)).astype(np.float32)
     there = np.stack([sum(matrix[i, j] * world[j] for j in range(3)) for i in range(3)]) + warp
-    sample = np.stack([(there[i] - affine[i, 3]) for i in range(3)])
+    sample = np.stack([(there[i] - affine[i, 3]) / step for i in range(3)])
     maps = {name: ndimage.map_coordinates(m, sample, order=1, mode="constant") for name, m in tissue.items()}
     clean = _intensity(maps, there, stripped=stripped)
     field = _smooth_zoom(rng.normal(size=(4, 4, 4)), shape)

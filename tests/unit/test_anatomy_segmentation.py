@@ -1,0 +1,129 @@
+"""Segmentation and registration end to end; finer heads and more of them: benchmarks/anatomy_accuracy.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from mrs_pipeline.anatomy import fractions, load_maps, load_regions, place, register, segment, voxel_mask
+from mrs_pipeline.anatomy.segmentation import is_whole_head, working_grid
+from mrs_pipeline.config import TissueSection
+from mrs_pipeline.errors import InputError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def heads():
+    name = "anatomy_heads"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def box_at(head, mni, edge=28.0):
+    distance = ((head.to_template - np.array(mni)) ** 2).sum(axis=-1)
+    index = np.array(np.unravel_index(np.argmin(distance), distance.shape))
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", (20, -15, 25), degrees=True).as_matrix() * edge
+    affine[:3, 3] = head.image.affine[:3, :3] @ index + head.image.affine[:3, 3]
+    return affine
+
+
+@pytest.mark.slow
+def test_a_warped_whole_head_gives_its_fractions_and_places(tmp_path):
+    head = heads().make_head(3, warp_mm=8.0, resolution=2.0)
+    t1w = tmp_path / "sub-01_T1w.nii.gz"
+    nib.save(head.image, t1w)
+    maps = segment(t1w, tmp_path / "maps", TissueSection(resolution_mm=2.0))
+    assert maps.head is True
+    loaded, (regions, mni) = load_maps(maps), load_regions(maps)
+    for where in ((0, 30, 24), (0, -52, 26), (-11, -18, 8)):
+        affine = box_at(head, where)
+        mask = voxel_mask(affine, head.image)
+        truth = np.array([(mask * head.truth[name]).sum() for name in ("gm", "wm", "csf")])
+        truth /= truth.sum()
+        found = fractions(mask, loaded)
+        assert found.gm == pytest.approx(truth[0], abs=0.07)
+        assert found.csf == pytest.approx(truth[2], abs=0.05)
+        placement = place(mask, affine, head.image, regions, mni)
+        assert placement.mni_mm == pytest.approx(where, abs=7.0)
+        assert placement.outside_head == pytest.approx(0.0, abs=0.01)
+    assert fractions(voxel_mask(box_at(head, (11, -18, 8), 16), head.image), loaded).deep > 0.15
+
+
+def phantom(shape=(60, 70, 56)):
+    rng = np.random.default_rng(1)
+    texture = ndimage.gaussian_filter(rng.normal(size=shape), 3.0)
+    grid = np.indices(shape)
+    ball = sum(((axis - n / 2) / (0.38 * n)) ** 2 for axis, n in zip(grid, shape, strict=True)) < 1
+    return np.where(ball, 1.0 + 4.0 * texture, 0.0).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_two_visits_are_registered_and_the_result_is_the_same_every_time(tmp_path):
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = (-60, -70, -56)
+    move = np.eye(4)
+    move[:3, :3] = Rotation.from_euler("xyz", (4, -6, 8), degrees=True).as_matrix()
+    move[:3, 3] = (3.0, -4.0, 5.0)
+    data = phantom()
+    index = np.linalg.inv(affine) @ np.linalg.inv(move) @ affine  # the second visit's voxel to the first's
+    moved = ndimage.affine_transform(data, index[:3, :3], index[:3, 3], order=1)
+    first, second = tmp_path / "first.nii.gz", tmp_path / "second.nii.gz"
+    nib.save(nib.Nifti1Image(data, affine), first)
+    nib.save(nib.Nifti1Image(moved, affine), second)
+    found = register(first, second, tmp_path / "one")
+    corners = np.array([[x, y, z, 1.0] for x in (-30, 30) for y in (-30, 30) for z in (-30, 30)]).T
+    error = np.linalg.norm((found @ move @ corners - corners)[:3], axis=0)
+    assert error.max() < 1.0
+    register(first, second, tmp_path / "two")
+    assert (tmp_path / "one" / "visits.json").read_bytes() == (tmp_path / "two" / "visits.json").read_bytes()
+
+
+def test_whole_heads_and_brains_are_told_apart():
+    grid = np.indices((120, 140, 120)) * 2.0
+    radius = np.sqrt(sum((axis - axis.max() / 2) ** 2 for axis in grid))
+    brain = np.where(radius < 70, 1.0, 0.0)
+    scalp = np.where((radius > 82) & (radius < 92), 1.2, 0.0)
+    affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    noise = np.abs(np.random.default_rng(0).normal(0, 0.02, brain.shape))
+    whole = nib.Nifti1Image((brain + scalp + noise).astype(np.float32), affine)
+    stripped = nib.Nifti1Image(brain.astype(np.float32), affine)
+    assert is_whole_head(working_grid(whole, 2.0))
+    assert not is_whole_head(working_grid(stripped, 2.0))
+
+
+def test_working_grid_keeps_scanner_coordinates():
+    affine = np.array([[0, 0, 1.0, -30], [-0.94, 0, 0, 40], [0, -0.94, 0, 35], [0, 0, 0, 1]])
+    data = np.zeros((80, 80, 60), dtype=np.float32)
+    data[30:50, 25:45, 20:40] = 100
+    image = nib.Nifti1Image(data, affine)
+    grid = working_grid(image, 2.0)
+    middle = np.array(ndimage.center_of_mass(grid.data))
+    there = grid.affine[:3, :3] @ middle + grid.affine[:3, 3]
+    expected = affine[:3, :3] @ np.array([39.5, 34.5, 29.5]) + affine[:3, 3]
+    assert there == pytest.approx(expected, abs=0.2)
+    assert np.all(np.diag(grid.affine[:3, :3]) > 0)
+
+
+@pytest.mark.parametrize("data", [np.zeros((5, 5, 5), np.float32), np.ones((5, 5, 5, 2), np.float32)])
+def test_an_image_without_contrast_or_of_four_dimensions_is_refused(data):
+    with pytest.raises(InputError, match="three-dimensional image with contrast"):
+        working_grid(nib.Nifti1Image(data, np.eye(4)), 2.0)
+
+
+def test_a_broken_t1w_is_refused_with_its_name(tmp_path):
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    path.write_bytes(b"not an image")
+    with pytest.raises(InputError, match="could not be segmented") as error:
+        segment(path, tmp_path / "maps", TissueSection())
+    assert error.value.path == path
