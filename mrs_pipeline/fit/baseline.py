@@ -9,7 +9,6 @@ diagonal: :math:`Z^TZ = I` and the penalty is :math:`\lambda\sum s_j c_j^2`. Eli
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ from mrs_pipeline.spectrum import FloatArray
 SPLINES_PER_PPM = 15.0
 """Density of the B-splines; above the largest useful number of dimensions (Wilson 2021, doi:10.1002/mrm.28385)."""
 DEGREE = 3
+BISECTIONS = 45
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +49,17 @@ class Baseline:
 
     def stiffness(self, dimensions: float) -> float:
         """Stiffness with the given effective dimensions (clipped to what the family can do)."""
-        low, high = 2.0 + 1e-3, self.penalty.size - 1e-3
-        wanted = float(np.clip(dimensions, low, high))
-        return float(10 ** _bisect(lambda x: self.dimensions(10.0**x) - wanted, -12.0, 16.0))
+        return float(self.stiffness_grid(np.array([dimensions]))[0])
+
+    def stiffness_grid(self, dimensions: FloatArray) -> FloatArray:
+        """Stiffness for each of several effective dimensions, by bisection on its logarithm, same shape."""
+        wanted = np.clip(dimensions, 2.0 + 1e-3, self.penalty.size - 1e-3)
+        low, high = np.full(wanted.shape, -12.0), np.full(wanted.shape, 16.0)
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (low + high)
+            loose = (1.0 / (1.0 + 10.0 ** middle[:, None] * self.penalty)).sum(axis=1) > wanted
+            low, high = np.where(loose, middle, low), np.where(loose, high, middle)
+        return np.asarray(10.0 ** (0.5 * (low + high)))
 
     def annihilate(self, stiffness: float, x: FloatArray) -> FloatArray:
         """Apply ``V`` to vectors stacked along the first axis, shape ``(..., n)``."""
@@ -67,17 +75,6 @@ class Baseline:
         """Baseline of a signal, ``Z diag(1/(1+lambda s)) Z' x``, same shape as ``x``."""
         shrink = self.shrink(stiffness)
         return ((x @ self.modes) * shrink) @ self.modes.T
-
-
-def _bisect(function: Callable[[float], float], low: float, high: float) -> float:
-    """Root of a falling function by 60 halvings."""
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if function(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
 
 
 def bspline_matrix(n_points: int, n_splines: int, degree: int = DEGREE) -> FloatArray:

@@ -296,7 +296,7 @@ def _coarse(objective: Objective) -> Solution:
         starts.append(theta)
     start = min(starts, key=objective.cost)
     common = np.array([model.index[name] for name in ("phi0", "shift", "gauss")])
-    return solve(objective, start, common, tolerance=1e-3, max_evaluations=25)
+    return solve(objective, start, common, tolerance=1e-2, max_evaluations=10)
 
 
 def _effective_noise(objective: Objective, theta: FloatArray, noise: float) -> float:

@@ -89,7 +89,7 @@ def stiffness_path(
     )
     top = MAX_DIMENSIONS_PER_PPM * baseline.width_ppm
     dimensions = np.geomspace(2.2, min(top, baseline.penalty.size - 1.0), GRID)
-    stiffness = np.array([baseline.stiffness(value) for value in dimensions])
+    stiffness = baseline.stiffness_grid(dimensions)
     rows_of = [problem.criteria(baseline, value) for value in stiffness]
     table = np.array([scores for scores, _ in rows_of])
     amplitudes = np.array([values for _, values in rows_of])
