@@ -133,6 +133,9 @@ def _survey_folder(folder: Path, root: Path, scans: list[Scan], skipped: list[Sk
         except InputError as error:
             skipped.append(Skipped(path, f"{error.problem}; {error.remedy}"))
             continue
+        if path.is_dir():
+            skipped.append(Skipped(path, "a folder, not a file; put the file in its place"))
+            continue
         reason = _why_not(entities, path)
         if reason:
             skipped.append(Skipped(path, reason))

@@ -51,4 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return EXIT_SOME_FAILED
+    except OSError as error:
+        print(f"mrs-pipeline {args.command}: {_file_trouble(error)}", file=sys.stderr)
+        return EXIT_SOME_FAILED
     return code
+
+
+def _file_trouble(error: OSError) -> MrsError:
+    """Say in words which file could not be read or written."""
+    return MrsError(
+        f"the operating system refused a file ({error.strerror or error})",
+        remedy="check that the path is right and may be written, and that the disk is not full",
+        path=error.filename,
+    )

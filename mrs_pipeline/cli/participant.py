@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrs_pipeline import __version__
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import StudyError
 
 if TYPE_CHECKING:
+    from mrs_pipeline.bids import Scan
     from mrs_pipeline.workflows.participant import ParticipantJob, ScanOutcome, Unconverted
 
 MEMORY_PER_PROCESS_MB = 1500
@@ -71,6 +72,7 @@ def run_participants(args: argparse.Namespace, study: Study, study_path: Path | 
                 print(f"would run {scan.key}: {scan.svs.name}, water {_name(scan.conc)}, T1w {_name(scan.t1w)}")
         return 0
     _prepare_output(args, study)
+    _prepare_work(jobs, reports_only=args.reports_only)
     print(
         f"mrs-pipeline {__version__}: {n_scans} scans of {len(jobs)} participants, {_n_workers(args, jobs)} at a time"
     )
@@ -78,7 +80,7 @@ def run_participants(args: argparse.Namespace, study: Study, study_path: Path | 
     tally = Tally()
     for done, (job, outcomes) in enumerate(run_jobs(jobs, _n_workers(args, jobs)), 1):
         tally.outcomes += outcomes
-        _say_participant(job, outcomes, done, len(jobs))
+        _say_participant(job, outcomes, f"[{done}/{len(jobs)}]", verbose=bool(args.verbose))
         if args.stop_on_first_crash and tally.count("failed"):
             break
     _write_log(args, study_path, tally, time.monotonic() - start)
@@ -93,15 +95,10 @@ def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
     StudyError
         A participant, session or filter that matches nothing.
     """
-    from mrs_pipeline.bids import index
     from mrs_pipeline.workflows.participant import ParticipantJob
 
     unconverted = [item for item in failed_conversions(args.bids_dir) if _asked_for(item, args)]
-    scans = [
-        scan
-        for scan in index(args.bids_dir.resolve(), args.participant_label, args.session_label)
-        if _passes(scan, args.bids_filter_file, study)
-    ]
+    scans = _select_scans(args, study, unconverted)
     people = read_participants(args.bids_dir)
     found = sorted({scan.participant_id for scan in scans} | {item.participant_id for item in unconverted})
     if not found:
@@ -127,6 +124,34 @@ def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
         )
         for person in found
     ]
+
+
+def _select_scans(args: argparse.Namespace, study: Study, unconverted: list[Unconverted]) -> list[Scan]:
+    """Return the scans asked for and say which files are left aside, and why."""
+    from mrs_pipeline.bids import survey
+
+    root = args.bids_dir.resolve()
+    without = {item.entities.sub for item in unconverted if not any(root.glob(f"{item.participant_id}/**/*_svs.nii*"))}
+    labels = args.participant_label
+    if labels is not None:  # a participant of whom nothing could be converted is known, although it has no scan
+        labels = [label for label in labels if label.removeprefix("sub-") not in without]
+    found = survey(root, labels, args.session_label)
+    people = None if args.participant_label is None else {name.removeprefix("sub-") for name in args.participant_label}
+    aside: dict[str, list[str]] = {}
+    for item in found.skipped:
+        name = item.path.relative_to(root)
+        if people is None or name.parts[0].removeprefix("sub-") in people:
+            aside.setdefault(item.reason, []).append(name.as_posix())
+    for scan in found.scans:
+        if not _in_regions(scan, study):
+            known = ", ".join(study.study.regions)
+            aside.setdefault(f"region '{scan.voi}' is not one of [study] regions ({known})", []).append(scan.key)
+    for reason, names in aside.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(f"left aside: {names[0]}{more}: {reason}", file=sys.stderr)
+    filters = _filters(args.bids_filter_file)
+    kept: list[Scan] = [scan for scan in found.scans if _in_regions(scan, study) and _passes(scan, filters)]
+    return kept
 
 
 def work_dir(args: argparse.Namespace) -> Path:
@@ -218,11 +243,14 @@ def _name(path: Path | None) -> str:
     return "none" if path is None else path.name
 
 
-def _passes(scan: Any, filter_file: Path | None, study: Study) -> bool:  # noqa: ANN401  any object with entities
-    """Whether a scan is in the study's regions and passes the filter file."""
-    if study.study.regions and scan.voi is not None and scan.voi not in study.study.regions:
-        return False
-    return all(getattr(scan, entity, None) in _as_list(value) for entity, value in _filters(filter_file).items())
+def _in_regions(scan: Scan, study: Study) -> bool:
+    """Whether a scan is of a region of the study; one whose name states no region is."""
+    return not study.study.regions or scan.voi is None or scan.voi in study.study.regions
+
+
+def _passes(scan: Scan, filters: dict[str, object]) -> bool:
+    """Whether a scan passes the filter file."""
+    return all(getattr(scan, entity, None) in _as_list(value) for entity, value in filters.items())
 
 
 def _as_list(value: object) -> list[object]:
@@ -281,18 +309,48 @@ def _prepare_output(args: argparse.Namespace, study: Study) -> None:
     atomic_write(out / ".bidsignore", "\n".join(BIDSIGNORE) + "\n")
 
 
-def _forget_reports(args: argparse.Namespace) -> None:
-    """Remove the report nodes from the working folder, so that they run again on what has been computed."""
-    for folder in work_dir(args).glob("sub-*/*/report"):
-        shutil.rmtree(folder)
+def _prepare_work(jobs: list[ParticipantJob], *, reports_only: bool) -> None:
+    """Empty the working folders that other software has written, and forget the reports where only they are wanted.
+
+    Nipype knows by its inputs whether a node has to run again; that the code or a package has changed it does not see.
+
+    Raises
+    ------
+    StudyError
+        ``--reports-only`` where nothing has been computed, or by other software.
+    """
+    from mrs_pipeline.files import atomic_write
+    from mrs_pipeline.interfaces.provenance import code_digest, package_versions
+
+    stamp = json.dumps({"code": code_digest(), "versions": package_versions()}, indent=1) + "\n"
+    for job in jobs:
+        folder = job.work_dir / job.participant_id
+        file = folder / "software.json"
+        same = file.is_file() and file.read_text(encoding="utf-8") == stamp
+        if reports_only and not same:
+            state = "was computed by another version of the software" if file.is_file() else "has not been computed yet"
+            raise StudyError(
+                f"{job.participant_id} {state}, so there is nothing to write its reports from",
+                remedy="run without --reports-only, or give the working folder of that run with --work-dir",
+                path=folder,
+            )
+        if not same:
+            shutil.rmtree(folder, ignore_errors=True)
+            atomic_write(file, stamp)
+        if reports_only:
+            for report in folder.glob("*/report"):
+                shutil.rmtree(report)
 
 
-def _say_participant(job: ParticipantJob, outcomes: list[ScanOutcome], done: int, total: int) -> None:
+def _say_participant(job: ParticipantJob, outcomes: list[ScanOutcome], count: str, *, verbose: bool) -> None:
     bad = [outcome for outcome in outcomes if outcome.status == "failed"]
     words = f"{len(outcomes) - len(bad)} of {len(outcomes)} scans have a result"
-    print(f"[{done}/{total}] {job.participant_id}: {words}", flush=True)
-    for outcome in bad:
-        print(f"    {outcome.key} FAILED: {outcome.words}", file=sys.stderr, flush=True)
+    print(f"{count} {job.participant_id}: {words}", flush=True)
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            print(f"    {outcome.key} FAILED: {outcome.words}", file=sys.stderr, flush=True)
+        elif verbose:
+            print(f"    {outcome.key}: {outcome.words}", flush=True)
 
 
 def _summarise(args: argparse.Namespace, tally: Tally, n_scans: int) -> int:

@@ -39,7 +39,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--derivatives", type=Path, metavar="DIR", help="existing tissue maps (fMRIPrep, FreeSurfer, ...)"
     )
     group.add_argument(
-        "--skip-bids-validation", "--skip_bids_validator", action="store_true", help="do not run the validator"
+        "--skip-bids-validation", "--skip_bids_validator", action="store_true", help="accepted; no validator is run"
     )
     group.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     group.add_argument(
@@ -57,12 +57,14 @@ def _add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--mem-mb", "--mem", type=_positive, metavar="MB", help="memory: lowers --nprocs where it would not fit"
     )
-    group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="working folder; default: OUTPUT_DIR/../work")
+    group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="working folder; default: OUTPUT_DIR-work")
     group.add_argument("--clean-workdir", action="store_true", help="empty the working folder first")
     group.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first failing scan")
     group.add_argument("--write-graph", action="store_true", help="write the workflow graphs to OUTPUT_DIR/logs")
     group.add_argument("--notrack", action="store_true", help="accepted; nothing is ever sent anywhere")
-    group.add_argument("-v", "--verbose", action="count", default=0, help="more messages")
+    group.add_argument(
+        "-v", "--verbose", action="count", default=0, help="also name the scans that came through, and their verdict"
+    )
 
 
 def _add_group_level(group: argparse._ArgumentGroup) -> None:

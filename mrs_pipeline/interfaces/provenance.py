@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mrs_pipeline.errors import InputError
+
 PACKAGES = (
     "mrs-pipeline", "antspyx", "lmfit", "nibabel", "nifti-mrs", "nilearn", "nipype", "numpy", "scipy", "spec2nii",
     "statsmodels",
@@ -34,13 +36,40 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+@cache
+def code_digest() -> str:
+    """SHA-256 over our own code and presets as installed: what decides the numbers besides :data:`PACKAGES`."""
+    import mrs_pipeline
+    import mrs_pipeline.workflows
+
+    roots = {Path(path).resolve() for module in (mrs_pipeline, mrs_pipeline.workflows) for path in module.__path__}
+    files = {path for root in roots for path in root.rglob("*") if path.suffix in {".py", ".toml"}}
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def sources(paths: dict[str, Path | None], bids_dir: Path) -> list[dict[str, str]]:
-    """Source files as BIDS URIs with hashes, in the order given."""
-    return [
-        {"Role": role, "URI": f"bids:raw:{path.relative_to(bids_dir).as_posix()}", "SHA256": sha256(path)}
-        for role, path in paths.items()
-        if path is not None
-    ]
+    """Source files as BIDS URIs with hashes, in the order given.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read: no permission, or a link whose content has not been fetched.
+    """
+    try:
+        return [
+            {"Role": role, "URI": f"bids:raw:{path.relative_to(bids_dir).as_posix()}", "SHA256": sha256(path)}
+            for role, path in paths.items()
+            if path is not None
+        ]
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be read ({error.strerror})",
+            remedy="fetch its content (git-annex, DataLad), or set its permissions",
+            path=error.filename,
+        ) from error
 
 
 @cache

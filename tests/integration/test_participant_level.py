@@ -275,3 +275,89 @@ def test_a_te_mismatch_that_is_allowed_marks_every_number(tmp_path, good, shared
     assert run(tmp_path) == 0
     assert {"basis_te_mismatch" in row["flags"] for row in rows(tmp_path, "one").values()} == {True}
     assert "TE" in " ".join(status(tmp_path, "one")["warnings"])
+
+
+def test_what_is_left_aside_is_said(tmp_path, good, capsys):
+    bids = dataset(tmp_path, '[study]\nregions = ["acc"]\n')
+    path = add(bids, f"one_{NAME}_svs", good[0])
+    add(bids, "two_ses-baseline_voi-pcc_svs", good[0])
+    path.with_name("press (1).nii.gz").write_bytes(b"")
+    assert run(tmp_path, "--dry-run") == 0
+    said = capsys.readouterr()
+    assert "sub-two" not in said.out
+    assert "sub-two_ses-baseline_voi-pcc: region 'pcc' is not one of [study] regions (acc)" in said.err
+    assert "press (1).nii.gz: not a BIDS file name" in said.err
+
+
+def test_a_folder_in_place_of_a_spectrum_is_left_aside(tmp_path, good, capsys):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    path = add(bids, f"two_{NAME}_svs", good[0])
+    path.unlink()
+    path.mkdir()
+    assert run(tmp_path, "--dry-run") == 0
+    assert "a folder, not a file" in capsys.readouterr().err
+
+
+def test_reports_only_needs_results_and_writes_only_reports(tmp_path, good, capsys):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    assert run(tmp_path, "--reports-only") == 2
+    assert "sub-one has not been computed yet" in capsys.readouterr().err
+    assert run(tmp_path) == 0
+    page = tmp_path / "out" / f"sub-one_{NAME}_report.html"
+    content = page.read_bytes()
+    page.unlink()
+    nodes = tmp_path / "out-work" / "sub-one" / "sub_one_ses_baseline_voi_acc"
+    before = (nodes / "fit" / "fit.json").stat().st_mtime_ns, (nodes / "report" / "report.html").stat().st_mtime_ns
+    assert run(tmp_path, "--reports-only") == 0
+    assert page.read_bytes() == content
+    assert (nodes / "fit" / "fit.json").stat().st_mtime_ns == before[0]
+    assert (nodes / "report" / "report.html").stat().st_mtime_ns > before[1]
+
+
+def test_results_of_other_software_are_not_used_again(tmp_path, good):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    assert run(tmp_path) == 0
+    folder = tmp_path / "out-work" / "sub-one"
+    fit = folder / "sub_one_ses_baseline_voi_acc" / "fit" / "fit.json"
+    first = fit.stat().st_mtime_ns
+    assert run(tmp_path) == 0
+    assert fit.stat().st_mtime_ns == first
+    stamp = json.loads((folder / "software.json").read_text())
+    stamp["versions"]["numpy"] = "0.1"
+    (folder / "software.json").write_text(json.dumps(stamp))
+    assert run(tmp_path) == 0
+    assert fit.stat().st_mtime_ns > first
+
+
+def test_a_participant_without_any_converted_scan_is_reported(tmp_path, good, capsys):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    add(bids, f"two_{NAME}_mrsref", good[1])
+    (bids / "code").mkdir()
+    (bids / "code" / "conversion.tsv").write_text(
+        "source\tstatus\trole\toutput\treason\tremedy\n"
+        f"two_act.SDAT\tfailed\tsvs\tsub-two_{NAME}_svs.nii.gz\tthe file is empty (0 bytes)\texport it again\n"
+    )
+    assert run(tmp_path, "--participant-label", "two") == 1
+    assert "two_act.SDAT: the file is empty" in capsys.readouterr().err
+    assert status(tmp_path, "two")["stage"] == "convert"
+
+
+def test_a_place_that_cannot_be_written_is_said_without_a_traceback(tmp_path, good, capsys):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    blocked = tmp_path / "study.toml" / "result.json"
+    assert main(["check", str(bids), "--json", str(blocked)]) == 1
+    assert "refused a file" in capsys.readouterr().err
+
+
+def test_a_link_to_nothing_fails_in_words(tmp_path, good, capsys):
+    bids = dataset(tmp_path)
+    path = add(bids, f"one_{NAME}_svs", good[0])
+    path.unlink()
+    path.symlink_to(tmp_path / "annex" / "object")
+    assert run(tmp_path) == 1
+    assert "FAILED: sub-one_ses-baseline_voi-acc_svs.nii.gz: the file cannot be read" in capsys.readouterr().err
