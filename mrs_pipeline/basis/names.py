@@ -12,6 +12,7 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
     "Ace": ("acetate",),
     "Ala": ("alanine",),
     "Asc": ("ascorbate", "ascorbicacid", "vitc"),
+    "AscT": (),
     "Asp": ("aspartate",),
     "bHB": ("bhb", "bhydb", "betahb", "bohb", "3hb"),
     "Cho": ("choline",),

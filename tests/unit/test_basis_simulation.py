@@ -20,7 +20,7 @@ FRAME = Frame(123.2, 4.65)
 PROTONS = {
     "Ala": 4, "Asc": 4, "Asp": 3, "Cr": 5, "GABA": 6, "Glc": 7, "Gln": 5, "Glu": 5, "Gly": 2, "GPC": 18,
     "GSH": 10, "Ins": 6, "Lac": 4, "NAA": 6, "NAAG": 11, "PCh": 13, "PCr": 5, "PE": 4, "sIns": 6, "Tau": 4,
-    "H2O": 2, "Ace": 3, "bHB": 6, "Cho": 13, "EtOH": 5, "Ser": 3, "Thr": 5, "CrCH2": -2,
+    "H2O": 2, "Ace": 3, "bHB": 6, "Cho": 13, "EtOH": 5, "Ser": 3, "Thr": 5, "CrCH2": -2, "AscT": 4,
 }  # fmt: skip
 
 
