@@ -159,24 +159,32 @@ def comparison(planted_tsv: Path, effects_tsv: Path) -> list[dict[str, str]]:
     }
     table = []
     for row in _rows(effects_tsv):
-        if row["metabolite"] not in SHOWN or not (row["model"].startswith("ancova") and row["analysis_set"] == "itt"):
-            continue
-        if row["unit"] != "molal":
+        primary = row["model"].startswith(("ancova", "descriptive")) and row["analysis_set"] == "itt"
+        if not primary or row["unit"] != "molal" or row["metabolite"] not in SHOWN:
             continue
         truth = planted.get((row["voi"], row["metabolite"]))
-        low, high = float(row["pct_low"]), float(row["pct_high"])
+        low, high = _number(row["pct_low"]), _number(row["pct_high"])
+        judged = None if truth is None or low is None or high is None else low <= truth <= high
         table.append(
             {
                 "voi": row["voi"],
                 "metabolite": row["metabolite"],
-                "planted": "-" if truth is None else f"{truth:+.1f} %",
-                "estimate": f"{float(row['pct']):+.1f} %",
-                "interval": f"{low:+.1f} to {high:+.1f} %",
+                "planted": _percent(truth),
+                "estimate": _percent(_number(row["pct"])),
+                "interval": "none (too few scans)" if low is None else f"{low:+.1f} to {high:+.1f} %",
                 "p": row["p"] if row["p"] == "n/a" else f"{float(row['p']):.3g}",
-                "holds": "-" if truth is None else ("yes" if low <= truth <= high else "NO"),
+                "holds": {None: "-", True: "yes", False: "NO"}[judged],
             }
         )
     return sorted(table, key=lambda row: (row["voi"], SHOWN.index(row["metabolite"])))
+
+
+def _number(text: str) -> float | None:
+    return None if text == "n/a" else float(text)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.1f} %"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

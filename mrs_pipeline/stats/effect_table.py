@@ -110,7 +110,8 @@ def effects(trial: Trial, plan: AnalysisSection) -> Effects:
         row, words = _estimate_row(panels, request, plan)
         rows.append(row)
         notes += [{**{key: row[key] for key in EFFECT_KEYS}, "note": word} for word in words]
-    table = pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
+    # a cell too small for any model answers every request with the same descriptive row: the first is kept
+    table = pd.DataFrame(rows, columns=list(EFFECT_COLUMNS)).drop_duplicates(list(EFFECT_KEYS), ignore_index=True)
     return Effects(_with_adjusted_p(table, plan), pd.DataFrame(notes, columns=list(NOTE_COLUMNS)))
 
 

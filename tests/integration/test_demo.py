@@ -42,8 +42,8 @@ def test_one_participant_is_segmented_and_the_others_come_from_the_table(demo):
     sources = set()
     for path in (demo[0] / "derivatives").glob("sub-*_report.html"):
         text = path.read_text()
-        sources |= {word for word in ("table tissue.tsv", "Atropos") if word in text}
-    assert sources == {"table tissue.tsv", "Atropos"}
+        sources |= {word for word in ("table tissue.tsv", "own segmentation") if word in text}
+    assert sources == {"table tissue.tsv", "own segmentation"}
     assert len(list((demo[0] / "derivatives").glob("sub-*/ses-*/anat/*_label-GM_probseg.nii.gz"))) == 2
 
 
