@@ -14,8 +14,9 @@ from mrs_pipeline.config import Study
 TARGET = Path(__file__).parent / "study-toml.md"
 HEADER = """# study.toml
 
-One file holds every setting. Every field may be left out, and so may the file; unknown keys are errors that name the nearest known
-one. Times are in seconds, chemical shifts in ppm. Arms are never in this file: they come from `--allocation` at group level.
+One file holds every setting. Every field may be left out, and so may the file; unknown keys are errors that name the
+nearest known one. Times are in seconds, chemical shifts in ppm. Arms are never in this file: they come from
+`--allocation` at group level.
 
 This page is generated from the settings models by `make docs`.
 """
@@ -29,8 +30,17 @@ def model_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def type_words(field: FieldInfo) -> str:
     """Return a field's type as a reader of TOML understands it."""
-    text = str(field.annotation if get_args(field.annotation) else getattr(field.annotation, "__name__", field.annotation))
-    for old, new in (("typing.", ""), ("NoneType", "empty"), ("None", "empty"), ("Literal", "one of "), ("tuple", "list"), ("str", "text")):
+    text = str(
+        field.annotation if get_args(field.annotation) else getattr(field.annotation, "__name__", field.annotation)
+    )
+    for old, new in (
+        ("typing.", ""),
+        ("NoneType", "empty"),
+        ("None", "empty"),
+        ("Literal", "one of "),
+        ("tuple", "list"),
+        ("str", "text"),
+    ):
         text = text.replace(old, new)
     return text.split("Annotated[")[0].replace("|", "\\|") if "Annotated" not in text else "text or number"
 
@@ -55,7 +65,8 @@ def rows(model: type[BaseModel]) -> list[str]:
     for name, field in model.model_fields.items():
         if model_of(field) is None:
             extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-            lines.append(f"| `{name}` | {type_words(field)} | {default_words(field)} | {extra.get('unit', '')} | {field.description} |")
+            cells = (f"`{name}`", type_words(field), default_words(field), extra.get("unit", ""), field.description)
+            lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return lines if len(lines) > 2 else []
 
 

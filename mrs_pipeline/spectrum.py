@@ -1,8 +1,8 @@
 """The core value: a free induction decay with everything needed to place it on a ppm axis.
 
-Convention (the only one inside the package): the FID is complex128, time is the last axis, and numpy's forward FFT puts a
-line of offset ``f`` Hz from the carrier at ``ppm = reference_ppm + f / carrier_mhz``. A line at lower ppm than the carrier
-therefore has negative frequency. The on-disk NIfTI-MRS convention is the complex conjugate and is converted in
+Convention (the only one inside the package): the FID is complex128, time is the last axis, and numpy's forward FFT puts
+a line of offset ``f`` Hz from the carrier at ``ppm = reference_ppm + f / carrier_mhz``. A line at lower ppm than the
+carrier therefore has negative frequency. The on-disk NIfTI-MRS convention is the complex conjugate and is converted in
 ``mrs_pipeline.nifti_mrs`` alone.
 """
 

@@ -262,7 +262,8 @@ def read_tissue(path: str) -> TissueFractions | None:
     found = json.loads(Path(path).read_text(encoding="utf-8"))["fractions"]
     if found is None:
         return None
-    return TissueFractions(**{key: tuple(value) if isinstance(value, list) else value for key, value in found.items()})
+    named: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    return TissueFractions(**named)
 
 
 def write_mask(mask: Any, image: Any, path: Path) -> str:  # noqa: ANN401  nibabel is untyped

@@ -6,6 +6,7 @@ import hashlib
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,9 @@ def package_versions() -> dict[str, str]:
 @cache
 def code_digest() -> str:
     """SHA-256 over our own code and presets as installed: what decides the numbers besides :data:`PACKAGES`."""
-    import mrs_pipeline
-    import mrs_pipeline.workflows
-
-    roots = {Path(path).resolve() for module in (mrs_pipeline, mrs_pipeline.workflows) for path in module.__path__}
+    # located, not imported: interfaces stand below workflows
+    specs = [find_spec(name) for name in ("mrs_pipeline", "mrs_pipeline.workflows")]
+    roots = {Path(path).resolve() for spec in specs if spec for path in spec.submodule_search_locations or ()}
     files = {path for root in roots for path in root.rglob("*") if path.suffix in {".py", ".toml"}}
     digest = hashlib.sha256()
     for path in sorted(files):

@@ -69,7 +69,7 @@ def test_every_field_is_documented():
         assert model.__doc__
         return seen
 
-    import mrs_pipeline.config.models as models
+    from mrs_pipeline.config import models
 
     for thing in vars(models).values():
         if isinstance(thing, type) and issubclass(thing, models.Section):

@@ -12,6 +12,6 @@ def test_an_error_names_file_problem_and_remedy():
 
 @pytest.mark.parametrize("kind", [MrsError, InputError, StudyError, BasisError])
 def test_errors_survive_a_process_pool(kind):
-    error = pickle.loads(pickle.dumps(kind("x", remedy="y", path="z")))
+    error = pickle.loads(pickle.dumps(kind("x", remedy="y", path="z")))  # noqa: S301  made one line above
     assert type(error) is kind
     assert (error.problem, error.remedy, str(error.path)) == ("x", "y", "z")

@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 
 ALLOWED = re.compile(
-    r"BSD|MIT|Apache|MPL|Mozilla|PSF|Python Software Foundation|ISC|HPND|CNRI|zlib|Unlicense|0BSD|Public Domain|CC0", re.IGNORECASE
+    r"BSD|MIT|Apache|MPL|Mozilla|PSF|Python Software Foundation|ISC|HPND|CNRI|zlib|Unlicense|0BSD|Public Domain|CC0",
+    re.IGNORECASE,
 )
 FORBIDDEN = re.compile(r"GPL|Affero|non-?commercial|CC-BY-NC|Proprietary", re.IGNORECASE)
 
@@ -69,14 +70,27 @@ def test_every_runtime_dependency_is_pinned():
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-cache-dir", "-w", str(out), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-cache-dir",
+        "-w",
+        str(out),
+        str(ROOT),
+    ]
     subprocess.run(command, check=True, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     return next(out.glob("*.whl"))
 
 
 def test_a_wheel_carries_every_room_and_the_workflows(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    sources = {f"mrs_pipeline/{p.relative_to(ROOT / 'mrs_pipeline').as_posix()}" for p in (ROOT / "mrs_pipeline").rglob("*.py")}
+    sources = {
+        f"mrs_pipeline/{p.relative_to(ROOT / 'mrs_pipeline').as_posix()}" for p in (ROOT / "mrs_pipeline").rglob("*.py")
+    }
     sources |= {f"mrs_pipeline/workflows/{p.name}" for p in (ROOT / "workflows").glob("*.py")}
     data = {
         f"mrs_pipeline/{p.relative_to(ROOT / 'mrs_pipeline').as_posix()}"
@@ -96,7 +110,9 @@ def test_workflows_import_from_the_wheel_and_from_the_editable_install(wheel, tm
     zipfile.ZipFile(wheel).extractall(unpacked)
     for path, expected in ((str(unpacked), unpacked), (None, ROOT)):
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | ({"PYTHONPATH": path} if path else {})
-        out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path, env=env).stdout
+        out = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path, env=env
+        ).stdout
         file, presets = json.loads(out)
         assert Path(file).is_relative_to(expected)
         assert "default" in presets

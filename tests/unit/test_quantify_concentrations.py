@@ -313,6 +313,7 @@ def test_table_and_dictionary(tmp_path):
 def test_columns_are_the_contract():
     contract = (
         "participant_id session voi acq run task metabolite amplitude crlb amplitude_sd total_sd ratio_tCr "
-        "ratio_tCr_sd ratio_tCr_lo ratio_tCr_hi iu iu_sd molal molal_sd molar molar_sd f_gm f_wm f_csf status flags reason"
+        "ratio_tCr_sd ratio_tCr_lo ratio_tCr_hi iu iu_sd molal molal_sd molar molar_sd f_gm f_wm f_csf "
+        "status flags reason"
     )
     assert tuple(contract.split()) == COLUMNS
