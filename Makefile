@@ -26,11 +26,11 @@ demo: $(STAMP)
 	$(BIN)/mrs-pipeline demo $(DEMO_OUT) --participants 24 --seed 1
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	$(BIN)/python -m pytest -n 2 --dist loadscope -q
 
 # everything, with skips counted as failures; needs what system-deps installs
 test-all: $(STAMP) check
-	MRS_PIPELINE_NO_SKIP=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	MRS_PIPELINE_NO_SKIP=1 $(BIN)/python -m pytest -n 2 --dist loadscope -q
 
 # import-linter and mypy read the package as it is installed: workflows/ below mrs_pipeline/
 LINTED := build/linted
