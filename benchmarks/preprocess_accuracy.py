@@ -119,8 +119,11 @@ def relative(values: FloatArray, truth: FloatArray) -> FloatArray:
 
 
 def alignment_table(count: int, repeats: int, *, quick: bool) -> bool:
-    """Print error SD beside Cramer-Rao SD; return whether every ratio is at most 1.3."""
-    print(f"Alignment: {count} transients, {repeats} repeats, error SD / Cramer-Rao SD (limit 1.3)")
+    """Print error SD beside Cramer-Rao SD; return whether every ratio is at most 1.3 (1.5 at an SNR of 2)."""
+    print(
+        f"Alignment: {count} transients, {repeats} repeats, error SD / Cramer-Rao SD (limit 1.3; 1.5 at an SNR of 2, "
+        "near the threshold of maximum likelihood)"
+    )
     print("   MHz  SNR  FWHM     water    shape  drift |   Hz SD   CR SD ratio |  deg SD   CR SD ratio |     s")
     fine = True
     for case, kind in _cases(quick=quick):
@@ -138,7 +141,7 @@ def alignment_table(count: int, repeats: int, *, quick: bool) -> bool:
             errors_deg.append(np.rad2deg(np.angle(np.exp(1j * np.deg2rad(wrapped - middle)))))
         sd = float(np.std(np.concatenate(errors_hz))), float(np.std(np.concatenate(errors_deg)))
         ratio = sd[0] / expected[0], sd[1] / expected[1]
-        fine &= max(ratio) <= 1.3
+        fine &= max(ratio) <= (1.3 if case.snr > 2 else 1.5)
         print(
             f"{case.field_mhz:6.1f} {case.snr:4.0f} {case.fwhm_hz:5.0f} {case.water:>9} {case.lineshape:>8} {kind:>6}"
             f" | {sd[0]:7.3f} {expected[0]:7.3f} {ratio[0]:5.2f}"
@@ -221,9 +224,17 @@ def outlier_table(repeats: int) -> bool:
 def coil_table() -> bool:
     """Print the SNR of the combination over the optimal one, for several coils and sources of the sensitivities."""
     print("\nCoil combination: SNR over the optimal SNR (known sensitivities and noise covariance); limit 0.98")
-    print("coils transients  water scan | wsvd    svd   snr2")
+    print("coils transients  water scan  noise scan | wsvd    svd   snr2")
     fine = True
-    for n_coils, count, with_water in ((8, 16, True), (32, 64, True), (32, 1, True), (32, 64, False), (64, 64, True)):
+    cases = (
+        (8, 16, True, False),
+        (32, 64, True, False),
+        (32, 1, True, False),
+        (32, 1, True, True),
+        (32, 64, False, False),
+        (64, 64, True, False),
+    )
+    for n_coils, count, with_water, with_noise in cases:
         rng = np.random.default_rng(4)
         case = Case(4.0, 6.0, "none")
         metabolites, water, _ = clean(case)
@@ -243,14 +254,18 @@ def coil_table() -> bool:
 
         scan = Spectrum(noisy(metabolites, count), 1 / case.bandwidth, case.field_mhz, dims=("DIM_COIL", "DIM_DYN"))
         reference = Spectrum(noisy(100 * water, 1), 1 / case.bandwidth, case.field_mhz, dims=("DIM_COIL", "DIM_DYN"))
+        silent = Spectrum(noisy(0 * water, 8), 1 / case.bandwidth, case.field_mhz, dims=("DIM_COIL", "DIM_DYN"))
+        noise_scan = silent if with_noise else None
+        signal = reference if with_water else scan
         shares = []
         for method in ("wsvd", "svd", "snr2"):
-            found = coil_weights(reference if with_water else scan, scan, method=method, noise_tail=0.1).weights
+            found = coil_weights(signal, scan, method=method, noise_tail=0.1, noise_scan=noise_scan).weights
             gain = np.abs(found @ sensitivity) / np.sqrt((found @ covariance @ found.conj()).real)
             shares.append(gain / best)
-        fine &= shares[0] >= (0.98 if count > 1 else 0.97)  # one FID cannot give 32 coils' noise better
+        fine &= shares[0] >= 0.98
         print(
-            f"{n_coils:5d} {count:10d} {'yes' if with_water else 'no':>11} | " + " ".join(f"{x:6.4f}" for x in shares)
+            f"{n_coils:5d} {count:10d} {'yes' if with_water else 'no':>11} {'yes' if with_noise else 'no':>11} | "
+            + " ".join(f"{x:6.4f}" for x in shares)
         )
     return bool(fine)
 

@@ -10,7 +10,7 @@ from mrs_pipeline.basis.names import DEFAULT_METABOLITES, canonical_name
 
 if TYPE_CHECKING:
     from mrs_pipeline.basis.figure import draw_basis, save_figure
-    from mrs_pipeline.basis.io import load_basis, save_basis
+    from mrs_pipeline.basis.io import check_output, load_basis, save_basis
     from mrs_pipeline.basis.macromolecules import (
         macromolecule_basis,
         macromolecule_presets,
@@ -27,6 +27,7 @@ _LAZY = {
     "SEQUENCES": "sequences",
     "ShapedKit": "sequences",
     "check_match": "match",
+    "check_output": "io",
     "check_timing": "simulate",
     "default_kit": "sequences",
     "draw_basis": "figure",
@@ -52,6 +53,7 @@ __all__ = [
     "ShapedKit",
     "canonical_name",
     "check_match",
+    "check_output",
     "check_timing",
     "default_kit",
     "draw_basis",

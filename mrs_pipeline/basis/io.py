@@ -12,6 +12,7 @@ from mrs_pipeline.spectrum import WATER_PPM
 _FORMATS = (
     "FILE.basis (LCModel), FILE.txt (jMRUI), DIR.fsl or a folder of .json (FSL-MRS), DIR.nifti or a folder of NIfTI-MRS"
 )
+_WRITABLE = (".basis", ".txt", ".fsl", ".json", ".nifti")
 
 
 def load_basis(path: str | Path) -> Basis:
@@ -56,6 +57,19 @@ def _read(path: Path) -> Basis:
     )
 
 
+def check_output(path: str | Path) -> None:
+    """Refuse an output whose name asks for no format, before anything is computed for it.
+
+    Raises
+    ------
+    BasisError
+        The suffix names no format.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITABLE:
+        raise BasisError(f"{suffix or 'no suffix'} names no format", remedy=f"use {_FORMATS}", path=Path(path))
+
+
 def save_basis(basis: Basis, path: str | Path) -> Path:
     """Write a basis set in the format its name asks for.
 
@@ -82,6 +96,7 @@ def save_basis(basis: Basis, path: str | Path) -> Path:
     from mrs_pipeline.basis.normalise import move_carrier
 
     path = Path(path)
+    check_output(path)
     suffix = path.suffix.lower()
     if suffix == ".basis":
         atomic_write(path, format_lcmodel(move_carrier(basis, WATER_PPM)).encode("ascii"))
@@ -90,8 +105,6 @@ def save_basis(basis: Basis, path: str | Path) -> Path:
     elif suffix in {".fsl", ".json"}:
         for name, content in fsl_files(basis).items():
             atomic_write(path / name, content)
-    elif suffix == ".nifti":
-        write_nifti_folder(basis, path)
     else:
-        raise BasisError(f"{suffix or 'no suffix'} names no format", remedy=f"use {_FORMATS}", path=path)
+        write_nifti_folder(basis, path)
     return path

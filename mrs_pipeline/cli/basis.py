@@ -87,9 +87,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    from mrs_pipeline.basis import canonical_name, save_basis, simulate_basis, with_macromolecules
+    from mrs_pipeline.basis import canonical_name, check_output, save_basis, simulate_basis, with_macromolecules
 
     _check_numbers(args)
+    check_output(args.output)
     left_out = {canonical_name(name) for name in args.exclude}
     names = [name for name in _names(args) if canonical_name(name) not in left_out]
     if not names:

@@ -10,7 +10,10 @@ from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 _SIGNAL_SECONDS = 0.3  # the sensitivities come from the FID's first part, where the signal is
 _SAMPLES_PER_COIL = 50  # noise samples per coil that make the loss by an estimated covariance about 2 %
+_SINGULAR_SAMPLES = 4  # per coil; with fewer the covariance is close to singular by estimation alone
 _FEWEST_SAMPLES = 10  # per coil; a noise scan with fewer serves worse than the tails of all transients
+_BAND = 0.475  # of the sampling rate; receivers fall off at the edge of the band
+_SMOOTH_BINS = 3  # to either side
 _NOISE_PPM = (-0.5, 9.0)  # what lies outside is noise in a proton spectrum
 
 
@@ -156,16 +159,16 @@ def noise_covariance(scan: Spectrum, noise_tail: float) -> tuple[ComplexArray, i
     Signals that live until the end (water on resonance) are kept out by using only those frequencies of the tail that
     lie outside -0.5 to 9 ppm; when the band does not reach so far, all frequencies with the mean taken away. With
     fewer than 50 samples per coil the same frequencies of the whole FID are taken instead, as the SNR lost by an
-    estimated covariance is about coils / samples (Reed 1974, doi:10.1109/TAES.1974.307893); off-diagonal elements are
-    shrunk by the same share.
+    estimated covariance is about coils / samples (Reed 1974, doi:10.1109/TAES.1974.307893), and with them those
+    frequencies inside -0.5 to 9 ppm that hold no more than noise. What signal is left there lies along the
+    sensitivities, where it does not turn the weights.
     """
     data = coil_first(scan)
     n_coils, _, n_points = data.shape
     tail = max(32, round(noise_tail * n_points))
     samples = _quiet(data[..., -tail:], scan)
     if samples.shape[1] < _SAMPLES_PER_COIL * n_coils:
-        longer = _quiet(data, scan)
-        samples = longer if longer.shape[1] > samples.shape[1] else samples
+        samples = max((samples, _quiet(data, scan), _empty(data, scan)), key=lambda found: found.shape[1])
     return _shrunk(samples), samples.shape[1]
 
 
@@ -215,20 +218,40 @@ def _coils(scan: Spectrum) -> int:
 
 
 def _shrunk(samples: ComplexArray) -> ComplexArray:
-    """Covariance of noise samples ``(n_coils, n_samples)``, its off-diagonal shrunk by coils / samples."""
+    """Covariance of noise samples ``(n_coils, n_samples)``; with fewer than 4 per coil its off-diagonal is shrunk.
+
+    Notes
+    -----
+    The share is coils / samples. With more samples nothing is shrunk: the loss by estimation is then the same for any
+    covariance, while shrinking cost a quarter of the SNR where coils were so correlated that the covariance was nearly
+    singular (condition number 1000, 32 coils).
+    """
     n_coils = samples.shape[0]
     covariance = samples @ samples.conj().T / samples.shape[1]
-    share = min(1.0, n_coils / samples.shape[1])
+    few = samples.shape[1] < _SINGULAR_SAMPLES * n_coils
+    share = min(1.0, n_coils / samples.shape[1]) if few else 0.0
     shrunk = (1 - share) * covariance + share * np.diag(np.diag(covariance))
     floor = 1e-12 * max(float(np.mean(np.diag(shrunk).real)), np.finfo(float).tiny)
     return np.asarray(shrunk + floor * np.eye(n_coils))
+
+
+def _empty(data: ComplexArray, scan: Spectrum) -> ComplexArray:
+    """Noise samples at all frequencies whose power, in units of the quiet ones', does not rise above the noise."""
+    n_coils, n_others, n_points = data.shape
+    level = np.mean(np.abs(_quiet(data, scan)) ** 2, axis=1)
+    spectra = np.fft.fft(data, axis=-1) / np.sqrt(n_points)
+    power = np.mean(np.abs(spectra) ** 2 / np.maximum(level, np.finfo(float).tiny)[:, None, None], axis=(0, 1))
+    smooth = np.mean([np.roll(power, shift) for shift in range(-_SMOOTH_BINS, _SMOOTH_BINS + 1)], axis=0)
+    limit = 1.0 + 3.0 / np.sqrt((2 * _SMOOTH_BINS + 1) * n_coils * n_others)
+    edge = np.abs(np.fft.fftfreq(n_points)) > _BAND
+    return np.asarray(spectra[..., (smooth < limit) & ~edge].reshape(n_coils, -1))
 
 
 def _quiet(data: ComplexArray, scan: Spectrum) -> ComplexArray:
     """Noise samples at frequencies outside the proton range, scaled as time points, ``(n_coils, n_samples)``."""
     n_points = data.shape[-1]
     ppm = scan.reference_ppm + np.fft.fftfreq(n_points, scan.dwell) / scan.carrier_mhz
-    edge = np.abs(np.fft.fftfreq(n_points)) > 0.475  # receivers fall off at the edge of the band
+    edge = np.abs(np.fft.fftfreq(n_points)) > _BAND
     outside = ((ppm < _NOISE_PPM[0]) | (ppm > _NOISE_PPM[1])) & ~edge
     if np.count_nonzero(outside) < max(8, n_points // 20):
         quiet = data - data.mean(axis=-1, keepdims=True)
