@@ -6,13 +6,14 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mrs_pipeline.workflows.convert_plan import Line, Plan, make_plan
 from mrs_pipeline.workflows.convert_publish import publish, read_staged, sorted_lines, write_table, write_top_files
+from mrs_pipeline.workflows.processes import process_pool
 
 from mrs_pipeline.bids import participants_table, read_table
 from mrs_pipeline.config import Study
@@ -176,7 +177,7 @@ def _convert_all(
         for number, chunk in enumerate(chunks):
             take(run_chunk(chunk, work, f"chunk{number}"), chunk)
         return staged, problems
-    with ProcessPoolExecutor(max_workers=nprocs) as pool:
+    with process_pool(nprocs) as pool:
         waiting = {pool.submit(run_chunk, chunk, work, f"chunk{k}"): chunk for k, chunk in enumerate(chunks)}
         for future in as_completed(waiting):
             take(future.result(), waiting[future])

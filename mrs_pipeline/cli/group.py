@@ -53,7 +53,15 @@ def run_group(
         The group level cannot be made from what is there (exit code 1).
     """
     freeze = freeze or refreeze is not None
-    _check_request(bids_dir, out_dir, study, freeze=freeze, allocation=allocation, reference_arm=reference_arm)
+    _check_request(
+        bids_dir,
+        out_dir,
+        study,
+        freeze=freeze,
+        allocation=allocation,
+        reference_arm=reference_arm,
+        concentrations=concentrations,
+    )
     out_dir.mkdir(parents=True, exist_ok=True)
     from mrs_pipeline.workflows.group import init_group_wf
 
@@ -79,12 +87,21 @@ def run_group(
 
 
 def _check_request(
-    bids_dir: Path, out_dir: Path, study: Study, *, freeze: bool, allocation: Path | None, reference_arm: str | None
+    bids_dir: Path,
+    out_dir: Path,
+    study: Study,
+    *,
+    freeze: bool,
+    allocation: Path | None,
+    reference_arm: str | None,
+    concentrations: Path | None,
 ) -> None:
     """Refuse requests that contradict themselves."""
-    for path in (bids_dir, *([] if allocation is None else [allocation])):
-        if not path.exists():
-            raise StudyError("no such file or folder", remedy="check the path", path=path)
+    if not bids_dir.exists():
+        raise StudyError("no such file or folder", remedy="check the path", path=bids_dir)
+    for flag, path in (("--allocation", allocation), ("--concentrations", concentrations)):
+        if path is not None and not path.is_file():
+            raise StudyError("there is no such file", remedy=f"give a tab-separated table with {flag}", path=path)
     if freeze and allocation is not None:
         raise StudyError(
             "--freeze and --allocation in one command",

@@ -10,12 +10,11 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +23,12 @@ from mrs_pipeline.config import Study
 from mrs_pipeline.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from mrs_pipeline.bids import Scan
     from mrs_pipeline.workflows.participant import ParticipantJob, ScanOutcome, Unconverted
+
+    Finished = Generator[tuple[ParticipantJob, list[ScanOutcome]], None, None]
 
 MEMORY_PER_PROCESS_MB = 1500
 """Memory one participant needs at most (T1w segmentation; a fit alone stays under 600 MB)."""
@@ -78,11 +81,12 @@ def run_participants(args: argparse.Namespace, study: Study, study_path: Path | 
     )
     start = time.monotonic()
     tally = Tally()
-    for done, (job, outcomes) in enumerate(run_jobs(jobs, _n_workers(args, jobs)), 1):
-        tally.outcomes += outcomes
-        _say_participant(job, outcomes, f"[{done}/{len(jobs)}]", verbose=bool(args.verbose))
-        if args.stop_on_first_crash and tally.count("failed"):
-            break
+    with closing(run_jobs(jobs, _n_workers(args, jobs))) as finished:
+        for done, (job, outcomes) in enumerate(finished, 1):
+            tally.outcomes += outcomes
+            _say_participant(job, outcomes, f"[{done}/{len(jobs)}]", verbose=bool(args.verbose))
+            if args.stop_on_first_crash and tally.count("failed"):
+                break
     _write_log(args, study_path, tally, time.monotonic() - start)
     return _summarise(args, tally, n_scans)
 
@@ -206,12 +210,13 @@ def _asked_for(item: Unconverted, args: argparse.Namespace) -> bool:
     )
 
 
-def run_jobs(jobs: list[ParticipantJob], n_workers: int) -> Iterator[tuple[ParticipantJob, list[ScanOutcome]]]:
+def run_jobs(jobs: list[ParticipantJob], n_workers: int) -> Finished:
     """Run jobs in fresh processes and yield each as it ends; a process that dies costs only its own participant."""
-    waiting = list(jobs)
+    from mrs_pipeline.workflows.processes import process_pool
+
     suspects: list[ParticipantJob] = []
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
-        futures: dict[Future[list[ScanOutcome]], ParticipantJob] = {pool.submit(_work, job): job for job in waiting}
+    with process_pool(n_workers) as pool:
+        futures: dict[Future[list[ScanOutcome]], ParticipantJob] = {pool.submit(_work, job): job for job in jobs}
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
@@ -224,8 +229,9 @@ def run_jobs(jobs: list[ParticipantJob], n_workers: int) -> Iterator[tuple[Parti
 def _run_alone(job: ParticipantJob) -> list[ScanOutcome]:
     """Run one participant in a process of its own, after a process died with several in flight."""
     from mrs_pipeline.workflows.participant import record_dead_process
+    from mrs_pipeline.workflows.processes import process_pool
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with process_pool(1) as pool:
         try:
             return pool.submit(_work, job).result()
         except BrokenProcessPool:

@@ -293,3 +293,12 @@ class TestComparison:
         inside.write_bytes(allocation.read_bytes())
         with pytest.raises(StudyError, match="inside the data"):
             run_group(bids, out, STUDY, allocation=inside, reference_arm="placebo")
+
+
+@pytest.mark.parametrize("flag", ["allocation", "concentrations"])
+def test_a_folder_given_as_a_table_is_a_usage_error(tmp_path, flag):
+    bids, folder = tmp_path / "bids", tmp_path / "folder"
+    bids.mkdir()
+    folder.mkdir()
+    with pytest.raises(StudyError, match=f"with --{flag}"):
+        run_group(bids, tmp_path / "out", STUDY, **{flag: folder})
