@@ -28,12 +28,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Check, print the table, and return 0 or 1."""
+    from mrs_pipeline.cli.settings import check_values
     from mrs_pipeline.config import load_study
     from mrs_pipeline.workflows.preflight import preflight
 
     saved = args.bids_dir / "code" / "study.toml"
     study_path = args.study or (saved if saved.is_file() else None)
     study = load_study(study_path)
+    check_values(study, study_path)
     folders = [*([study_path.parent] if study_path else []), args.bids_dir, args.bids_dir / "code", Path.cwd()]
     table = next((folder / study.tissue.table for folder in folders if (folder / study.tissue.table).is_file()), None)
     report = preflight(args.bids_dir, study, args.participant_label, args.session_label, table)

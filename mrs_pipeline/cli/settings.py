@@ -8,6 +8,9 @@ from pathlib import Path
 from mrs_pipeline.config import Study, load_study
 from mrs_pipeline.errors import StudyError
 
+LONGEST_ECHO_TIME_S = 0.5
+"""Longest time of a sequence that can be meant in seconds; longer ones are milliseconds."""
+
 
 def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
     """Return the settings of a run and the file they came from.
@@ -31,7 +34,52 @@ def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
     }
     if args.level == "participant":
         _check_resolved(args, study)
+        check_values(study, path)
     return study, path
+
+
+def check_values(study: Study, path: Path | None) -> None:
+    """Refuse, before any work, names that do not exist, windows the wrong way round and times that are no seconds.
+
+    Parameters
+    ----------
+    study
+        Settings.
+    path
+        The file they came from.
+
+    Raises
+    ------
+    StudyError
+        A setting that would fail every scan.
+    """
+    from mrs_pipeline.config import read_preset
+    from mrs_pipeline.qc import load_rules
+    from mrs_pipeline.quantify import load_constants
+
+    read_preset("priors", study.fit.priors)
+    load_rules(study.qc.rules)
+    load_constants(study.quantify.preset, 123.2, study.quantify.overrides)
+    steps = study.preprocess
+    windows = {
+        "[fit] ppm": study.fit.ppm,
+        "[preprocess.outliers] ppm": steps.outliers.ppm,
+        "[preprocess.alignment] ppm": steps.alignment.ppm,
+        "[preprocess.water_removal] ppm": steps.water_removal.ppm,
+    }
+    for name, (low, high) in windows.items():
+        if not low < high:
+            raise StudyError(
+                f"{name} = [{low:g}, {high:g}] runs the wrong way", remedy="give the lower limit first", path=path
+            )
+    times = {f"[basis] {name}": getattr(study.basis, name) for name in ("te1", "te2", "tm")}
+    for name, value in (times | {"[protocol] echo_time": study.protocol.echo_time}).items():
+        if value is not None and value > LONGEST_ECHO_TIME_S:
+            raise StudyError(
+                f"{name} = {value:g} is {value:g} s",
+                remedy=f"give it in seconds: {value:g} ms is {value / 1e3:g}",
+                path=path,
+            )
 
 
 def _resolve(name: str, study_path: Path | None, bids_dir: Path) -> Path | None:

@@ -361,3 +361,24 @@ def test_a_link_to_nothing_fails_in_words(tmp_path, good, capsys):
     path.symlink_to(tmp_path / "annex" / "object")
     assert run(tmp_path) == 1
     assert "FAILED: sub-one_ses-baseline_voi-acc_svs.nii.gz: the file cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[fit]\nppm = [4.2, 0.5]", "lower limit first"),
+        ('[fit]\npriors = "nope"', "unknown priors preset 'nope'"),
+        ('[qc]\nrules = "nope"', "unknown qc preset 'nope'"),
+        ('[quantify]\npreset = "nope"', "unknown relaxation preset 'nope'"),
+        ("[quantify.overrides]\nwater_t1_gmm = 1.4", "water_t1_gm"),
+        ("[protocol]\necho_time = 30", "30 ms is 0.03"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_setting_that_would_fail_every_scan_is_a_usage_error(tmp_path, good, capsys, text, words, command):
+    bids = dataset(tmp_path, text + "\n")
+    add(bids, f"one_{NAME}_svs", good[0])
+    study = ["--study", str(tmp_path / "study.toml")]
+    assert (run(tmp_path) if command == "run" else main(["check", str(bids), *study])) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
