@@ -260,7 +260,7 @@ def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps], transforms:
 
     from mrs_pipeline.interfaces.provenance import provenance
 
-    files = {"svs": scan.svs, "conc": scan.conc, "ecc": scan.ecc, "t1w": scan.t1w}
+    files = {"svs": scan.svs, "conc": scan.conc, "ecc": scan.ecc, "noise": scan.noise, "t1w": scan.t1w}
     found = maps.get(scan.t1w, Maps(None)) if scan.t1w is not None else Maps(None)
     hashes = {section: settings_hash(getattr(job.study, section)) for section in SETTINGS_USED}
     sidecars = {role: read_sidecar(path) for role, path in files.items() if path is not None and role != "t1w"}

@@ -45,6 +45,7 @@ class ScanInputs:
     provenance: str = "{}"
     conc: str | None = None
     ecc: str | None = None
+    noise: str | None = None
     t1w: str | None = None
     basis_file: str | None = None
     basis_cache: str = ""
@@ -155,7 +156,7 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
     common = {"sidecars": inputs.sidecars}
     interfaces = {
         "preprocess": Preprocess(
-            settings=settings["preprocess"], **common, **inputs.some(svs="svs", conc="conc", ecc="ecc")
+            settings=settings["preprocess"], **common, **inputs.some(svs="svs", conc="conc", ecc="ecc", noise="noise")
         ),
         "basis": PrepareBasis(
             settings=settings["basis"], cache=inputs.basis_cache, **common, **inputs.some(basis_file="basis_file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ class PreprocessInput(TraitedSpec):
     svs = File(exists=True, mandatory=True, desc="NIfTI-MRS of the metabolite scan")
     conc = File(exists=True, desc="water scan for concentrations")
     ecc = File(exists=True, desc="water scan for eddy currents")
+    noise = File(exists=True, desc="noise scan for the covariance of the coils")
     sidecars = traits.Str("{}", usedefault=True, desc="merged BIDS sidecars by role, as JSON")
     settings = traits.Str(mandatory=True, desc="[preprocess] as JSON")
 
@@ -45,27 +47,44 @@ class Preprocess(MrsInterface):
         from mrs_pipeline.config import PreprocessSection
         from mrs_pipeline.preprocess import hints_from_headers, preprocess, save
 
-        scans = self._scans()
+        scans, unread = self._scans()
         refuse_mirrored(scans["svs"])
         result = preprocess(
             scans["svs"].spectrum,
             scans["conc"].spectrum if "conc" in scans else None,
             scans["ecc"].spectrum if "ecc" in scans else None,
             PreprocessSection.model_validate_json(self.inputs.settings),
+            noise=scans["noise"].spectrum if "noise" in scans else None,
             hints=hints_from_headers(scans["svs"].header, scans["conc"].header if "conc" in scans else None),
         )
+        result = replace(result, warnings=(*unread, *result.warnings))
         save(result, cwd / "preproc.json", cwd / "evidence.npz")
         outputs = {"svs": cwd / "preproc_svs.nii.gz", "record": cwd / "preproc.json", "evidence": cwd / "evidence.npz"}
         write_preprocessed(result, scans["svs"], outputs["svs"])
         return {**outputs, "mrsref": write_water(result, scans.get("conc"), cwd / "preproc_mrsref.nii.gz")}
 
-    def _scans(self) -> dict[str, NiftiMrs]:
-        """Read the files that were given, each with its own sidecar."""
+    def _scans(self) -> tuple[dict[str, NiftiMrs], list[str]]:
+        """Read the files that were given, each with its own sidecar; a reference that is damaged is said and left out.
+
+        Without its water the scan still gives ratios.
+        """
         from mrs_pipeline.nifti_mrs import read
 
         sidecars = json.loads(self.inputs.sidecars)
-        paths = {role: getattr(self.inputs, role) for role in ("svs", "conc", "ecc")}
-        return {role: read(path, sidecar=sidecars.get(role)) for role, path in paths.items() if isdefined(path)}
+        paths = {role: getattr(self.inputs, role) for role in ("svs", "conc", "ecc", "noise")}
+        scans: dict[str, NiftiMrs] = {}
+        unread: list[str] = []
+        for role, path in paths.items():
+            if not isdefined(path):
+                continue
+            try:
+                scans[role] = read(path, sidecar=sidecars.get(role))
+            except InputError as error:
+                if role == "svs":
+                    raise
+                name = Path(path).name
+                unread.append(f"{name} was left out: {error.problem}; to fix it: {error.remedy}")
+        return scans, list(dict.fromkeys(unread))
 
 
 def refuse_mirrored(scan: NiftiMrs) -> None:
