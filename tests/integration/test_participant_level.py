@@ -382,3 +382,17 @@ def test_a_setting_that_would_fail_every_scan_is_a_usage_error(tmp_path, good, c
     assert (run(tmp_path) if command == "run" else main(["check", str(bids), *study])) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_water_scan_costs_the_absolute_units_only(tmp_path, good):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    water = add(bids, f"one_{NAME}_mrsref", good[1])
+    water.write_bytes(water.read_bytes()[:3000])
+    assert run(tmp_path) == 0
+    row = rows(tmp_path, "one")["tNAA"]
+    assert 1.0 < float(row["ratio_tCr"]) < 2.0
+    assert row["molal"] == "n/a"
+    said = " ".join(status(tmp_path, "one")["warnings"])
+    assert "mrsref.nii.gz was left out: the file is truncated or damaged" in said
+    assert str(tmp_path) not in said
