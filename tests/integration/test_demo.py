@@ -25,7 +25,7 @@ def rows(path):
 def test_it_exits_0_because_only_the_planted_failure_occurred(demo):
     folder, code = demo
     assert code == 0
-    broken = [row for row in rows(folder / "trial" / "truth" / "scans.tsv") if row["status"] == "broken"]
+    broken = [row for row in rows(folder / "trial" / "truth" / "scans.tsv") if row["failure"] == "truncated"]
     assert len(broken) == len(failed_scans(folder / "derivatives")) == 1
 
 
