@@ -65,8 +65,8 @@ from mrs_pipeline.config import TissueSection
 start = time.time()
 segment(sys.argv[1], sys.argv[2], TissueSection(resolution_mm=float(sys.argv[3])))
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(f"{used.ru_utime + used.ru_stime:.0f} s of one core, {time.time() - start:.0f} s wall, peak {used.ru_maxrss /
-1e6:.2f} GB")
+cpu, wall, peak = used.ru_utime + used.ru_stime, time.time() - start, used.ru_maxrss / 1e6
+print(f"{cpu:.0f} s of one core, {wall:.0f} s wall, peak {peak:.2f} GB")
 """
 """Run from a small process, because a child's peak memory includes its parent's at the fork."""
 

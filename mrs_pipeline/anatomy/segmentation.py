@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BRAIN_LITRES = 2.3
 COARSE_MM = 2.0
+MARGIN_MM = 20.0
 SEED = 20260101
 HEAD, BRAIN, DEEP, VENTRICLE = 1, 2, 3, 4
 """Labels of the region map; 0 is outside the head."""
@@ -94,11 +95,11 @@ def segment_array(t1w: nib.Nifti1Image, resolution_mm: float = 1.0) -> Segmentat
     shown = _foreground(coarse.data)
     fixed = _flattened(coarse, _bias_field(coarse, shown, 8.0), shown)
     warp, mni = _register(fixed, model, whole_head=whole)
-    fine = working_grid(t1w, resolution_mm)
+    coarse_mask = _brain_mask(warp(model.brain), coarse, whole_head=whole)
+    fine = _around(working_grid(t1w, resolution_mm), coarse_mask, coarse)
     names = ("csf", "gm", "wm", "brain", "deep", "ventricles")
     maps = {name: _onto(warp(getattr(model, name)), coarse, fine) for name in names}
     mask = _brain_mask(maps["brain"], fine, whole_head=whole)
-    coarse_mask = _brain_mask(warp(model.brain), coarse, whole_head=whole)
     field = _onto(_bias_field(coarse, coarse_mask, 6.0), coarse, fine, mode="nearest")
     flat = _flattened(fine, field, mask)
     mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]), resolution_mm)
@@ -140,6 +141,18 @@ def working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
     resampled = resample(smooth, grid, tuple(count), mode="nearest")
     affine = image.affine @ np.vstack([np.column_stack([np.diag(step), start]), [0, 0, 0, 1]])
     return Volume(resampled, affine, spacing)
+
+
+def _around(image: Volume, mask: npt.NDArray[np.bool_], grid: Volume) -> Volume:
+    """Crop an image to a mask that lives on another grid of the same axes, with a margin that holds skull and scalp."""
+    low, high = _bounding_box(mask, np.full(3, round(MARGIN_MM / grid.spacing)))
+    to_image = np.linalg.inv(image.affine) @ grid.affine
+    first = np.maximum(np.floor(to_image[:3, :3] @ low + to_image[:3, 3]).astype(int), 0)
+    last = np.minimum(np.ceil(to_image[:3, :3] @ high + to_image[:3, 3]).astype(int), np.array(image.data.shape))
+    shift = np.eye(4)
+    shift[:3, 3] = first
+    cropped = image.data[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].copy()
+    return Volume(cropped, image.affine @ shift, image.spacing)
 
 
 def _bounding_box(
