@@ -151,11 +151,12 @@ def _bound(problem: Information, objective: Objective, chosen: npt.NDArray[np.in
     names = [objective.model.names[position] for position in objective.varying]
     usual = [i for i, name in enumerate(names) if name in COMMON]
     nuisance = np.r_[usual, first + others, first + count : problem.jacobian.shape[1]].astype(int)
-    prior = (problem.own.T @ problem.own + problem.penalty)[np.ix_(nuisance, nuisance)]
     data = problem.jacobian[:, nuisance]
+    penalty = np.diagonal(problem.penalty)[nuisance]
     floor = 1e-9 * np.maximum(np.sum(data**2, axis=0), 1e-300)
-    root = np.linalg.cholesky(prior + np.diag(floor))
-    left, singular, _ = np.linalg.svd(np.linalg.solve(root, data.T).T, full_matrices=False)
+    # QR of the rows, not Cholesky of their product: prior rows of an absent background are many orders apart
+    root = np.linalg.qr(np.concatenate([problem.own[:, nuisance], np.diag(np.sqrt(penalty + floor))]), mode="r")
+    left, singular, _ = np.linalg.svd(np.linalg.solve(root.T, data.T).T, full_matrices=False)
     free = left[:, singular > 1.0]
     amplitudes = problem.jacobian[:, first + chosen]
     outside = amplitudes - free @ (free.T @ amplitudes)
