@@ -40,7 +40,7 @@ def box_at(head, mni, edge=28.0):
 
 @pytest.mark.slow
 def test_a_warped_whole_head_gives_its_fractions_and_places(tmp_path):
-    head = heads().make_head(3, warp_mm=8.0, resolution=2.0)
+    head = heads().make_head(3, warp_mm=8.0, thinning=0.2, resolution=2.0)
     t1w = tmp_path / "sub-01_T1w.nii.gz"
     nib.save(head.image, t1w)
     maps = segment(t1w, tmp_path / "maps", TissueSection(resolution_mm=2.0))
@@ -52,8 +52,8 @@ def test_a_warped_whole_head_gives_its_fractions_and_places(tmp_path):
         truth = np.array([(mask * head.truth[name]).sum() for name in ("gm", "wm", "csf")])
         truth /= truth.sum()
         found = fractions(mask, loaded)
-        assert found.gm == pytest.approx(truth[0], abs=0.09)
-        assert found.csf == pytest.approx(truth[2], abs=0.06)
+        assert found.gm == pytest.approx(truth[0], abs=0.04)
+        assert found.csf == pytest.approx(truth[2], abs=0.055)
         placement = place(mask, affine, head.image, regions, mni)
         assert placement.mni_mm == pytest.approx(where, abs=7.0)
         assert placement.outside_head == pytest.approx(0.0, abs=0.01)
