@@ -12,6 +12,7 @@ from typing import Any
 
 from mrs_pipeline.bids import Entities, Scan, derivative_path, read_sidecar
 from mrs_pipeline.config import Study, settings_hash
+from mrs_pipeline.errors import MrsError
 
 SETTINGS_USED = ("basis", "preprocess", "fit", "tissue", "quantify", "qc", "protocol")
 MADE_BY_A_FIT = (
@@ -217,6 +218,7 @@ def _run_scan(
         _connect_sink(workflow, job, scan.entities, OUTPUTS)
         if job.write_graph:
             _write_graph(workflow, job, scan)
+        _forget_problems(folder)
         run_linear(workflow)
         _write_sidecars(job, scan)
         _write_timing(job, scan.entities, folder)
@@ -241,6 +243,8 @@ def _visit_inputs(job: ParticipantJob, scan: Scan, transforms: dict[tuple[Path, 
     if baseline is None:
         return {}
     node = _work(job) / _identifier(baseline.key)
+    if not (job.out_dir / derivative_path(baseline, "concentrations")).is_file():
+        node = Path(os.devnull)  # the baseline has no result in this run
     files = {
         "baseline_tissue": node / "tissue" / "tissue.json",
         "baseline_concentrations": node / "quantify" / "concentrations.tsv",
@@ -263,7 +267,7 @@ def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps], transforms:
     files = {"svs": scan.svs, "conc": scan.conc, "ecc": scan.ecc, "noise": scan.noise, "t1w": scan.t1w}
     found = maps.get(scan.t1w, Maps(None)) if scan.t1w is not None else Maps(None)
     hashes = {section: settings_hash(getattr(job.study, section)) for section in SETTINGS_USED}
-    sidecars = {role: read_sidecar(path) for role, path in files.items() if path is not None and role != "t1w"}
+    sidecars, warnings = _sidecars(files)
     return ScanInputs(
         identity=_identity(scan.entities, job.study.study.name),
         sidecars=json.dumps(sidecars, sort_keys=True),
@@ -274,10 +278,32 @@ def _inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps], transforms:
         table=None if job.table is None else str(job.table),
         maps=found.files,
         maps_problem=found.problem,
-        warnings=list(scan.warnings),
+        warnings=[*scan.warnings, *warnings],
         **_visit_inputs(job, scan, transforms),  # type: ignore[arg-type]
         **{role: None if path is None else str(path) for role, path in files.items()},  # type: ignore[arg-type]
     )
+
+
+def _sidecars(files: dict[str, Path | None]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Read the sidecars by role; a reference whose sidecar is damaged is taken out of ``files``, and that is said.
+
+    Raises
+    ------
+    InputError
+        The sidecar of the metabolite scan itself cannot be read.
+    """
+    sidecars, warnings = {}, []
+    for role, path in files.items():
+        if path is None or role == "t1w":
+            continue
+        try:
+            sidecars[role] = read_sidecar(path)
+        except MrsError as error:
+            if role == "svs":
+                raise
+            files[role] = None
+            warnings.append(f"{error.path.name if error.path else path.name}: {error.problem}; not used as {role}")
+    return sidecars, list(dict.fromkeys(warnings))
 
 
 def _identity(entities: Entities, study: str) -> str:
@@ -328,6 +354,14 @@ def _write_graph(workflow: Any, job: ParticipantJob, scan: Scan) -> None:  # noq
     logs.mkdir(parents=True, exist_ok=True)
     drawn = "svg" if shutil.which("dot") else "dot"
     workflow.write_graph(str(logs / f"{scan.key}_graph.dot"), graph2use="flat", format=drawn, simple_form=True)
+
+
+def _forget_problems(folder: Path) -> None:
+    """Remove what nodes said in an earlier run, so that an old reason never stands for a new one."""
+    from mrs_pipeline.interfaces.base import PROBLEM_FILE
+
+    for path in folder.glob(f"**/{PROBLEM_FILE}"):
+        path.unlink()
 
 
 def _problem(folder: Path, error: Exception) -> dict[str, Any]:

@@ -148,9 +148,12 @@ class VoxelTissue(MrsInterface):
         if not scan.is_localised:
             warnings.append("the spectrum states no position: its voxel cannot be placed on the T1w")
             return ""
-        image: Any = nib.load(self.inputs.t1w)
         try:
+            image: Any = nib.load(self.inputs.t1w)
             mask = voxel_mask(scan.affine, image)
+        except nib.filebasedimages.ImageFileError as error:
+            warnings.append(f"{Path(self.inputs.t1w).name}: not a readable image ({error}); copy it again")
+            return ""
         except MrsError as error:
             warnings.append(str(error))
             return ""

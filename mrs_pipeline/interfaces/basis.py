@@ -169,7 +169,7 @@ def _simulate(
     """Simulate once per process and protocol; the scans of a study share one set, and processes share the cache."""
     from mrs_pipeline.basis import DEFAULT_METABOLITES, canonical_name, simulate_basis
 
-    left_out = {canonical_name(name) for name in exclude}
+    left_out = excluded(exclude, DEFAULT_METABOLITES)
     names = [name for name in DEFAULT_METABOLITES if name not in left_out]
     names += [name for name in map(canonical_name, include) if name not in names]
     return simulate_basis(
@@ -187,11 +187,23 @@ def _loaded(path: str) -> Basis:
 
 def imported(path: str, settings: BasisSection) -> Basis:
     """Read the set of a file, without the metabolites the settings leave out."""
+    basis = _loaded(path)
+    left_out = excluded(settings.exclude, basis.names)
+    return basis.select([name for name in basis.names if name not in left_out]) if left_out else basis
+
+
+def excluded(names: tuple[str, ...], known: tuple[str, ...]) -> set[str]:
+    """Return canonical names to leave out; a name that is not in the set is an error."""
     from mrs_pipeline.basis import canonical_name
 
-    basis = _loaded(path)
-    left_out = {canonical_name(name) for name in settings.exclude}
-    return basis.select([name for name in basis.names if name not in left_out]) if left_out else basis
+    left_out = {canonical_name(name) for name in names}
+    missing = sorted(left_out - set(known))
+    if missing:
+        raise BasisError(
+            f"[basis] exclude names {', '.join(missing)}, which the basis set does not have",
+            remedy=f"use names of the set: {', '.join(known)}",
+        )
+    return left_out
 
 
 def basis_record(basis: Basis, warnings: tuple[str, ...]) -> dict[str, Any]:

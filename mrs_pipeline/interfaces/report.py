@@ -155,8 +155,12 @@ class Report(MrsInterface):
         scan = read(self.inputs.raw_svs)
         if not isdefined(self.inputs.t1w) or not scan.is_localised:
             return None
-        image: Any = nib.load(self.inputs.t1w)
-        return VoxelView(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine), scan.affine)
+        try:
+            image: Any = nib.load(self.inputs.t1w)
+            values = np.asarray(image.dataobj, dtype=np.float32)
+        except (OSError, EOFError, nib.filebasedimages.ImageFileError):
+            return None  # the tissue step has said what is wrong with the image
+        return VoxelView(values, np.asarray(image.affine), scan.affine)
 
 
 def scan_status(

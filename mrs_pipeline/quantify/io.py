@@ -85,8 +85,10 @@ def write_concentrations(quantified: Quantified, entities: Mapping[str, str | No
 
 def data_dictionary(quantified: Quantified) -> dict[str, Any]:
     """Return the data dictionary of the table, with preset, constants and warnings under ``Quantification``."""
+    # a sidecar key that is also a BIDS entity is taken for metadata of the file and contradicts its name (pybids)
+    columns = {name: text for name, text in DICTIONARY.items() if name not in {"session", "run", "task"}}
     return {
-        **DICTIONARY,
+        **columns,
         "Quantification": {
             "Preset": quantified.preset,
             "PresetTitle": quantified.preset_title,

@@ -253,6 +253,51 @@ def test_dry_run_writes_nothing(tmp_path, good, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory, good):
+    """References and images that are damaged, beside good metabolite scans."""
+    tmp_path = tmp_path_factory.mktemp("damaged")
+    bids = dataset(tmp_path)
+    for person in ("badjson", "badt1w"):
+        add(bids, f"{person}_{NAME}_svs", good[0])
+        water = add(bids, f"{person}_{NAME}_mrsref", good[1])
+        if person == "badjson":
+            water.with_name(water.name.replace(".nii.gz", ".json")).write_text("{not json")
+    anat = bids / "sub-badt1w" / "ses-baseline" / "anat"
+    anat.mkdir()
+    (anat / "sub-badt1w_ses-baseline_T1w.nii.gz").write_bytes(b"")
+    return tmp_path, run(tmp_path, "--nprocs", "2")
+
+
+def test_a_damaged_water_sidecar_costs_the_absolute_units_only(damaged):
+    assert damaged[1] == 0
+    row = rows(damaged[0], "badjson")["tNAA"]
+    assert float(row["ratio_tCr"]) > 1
+    assert row["iu"] == "n/a"
+    assert any("not valid JSON" in text for text in status(damaged[0], "badjson")["warnings"])
+
+
+def test_an_empty_t1w_costs_the_tissue_correction_only(damaged):
+    row = rows(damaged[0], "badt1w")["tNAA"]
+    assert float(row["iu"]) > 1
+    assert row["molal"] == "n/a"
+    assert any("T1w.nii.gz" in text for text in status(damaged[0], "badt1w")["warnings"])
+
+
+def test_an_unknown_metabolite_to_exclude_is_named(tmp_path, good):
+    bids = dataset(tmp_path)
+    (tmp_path / "study.toml").write_text('[basis]\nsequence = "press"\npulses = "ideal"\nexclude = ["Foo"]\n')
+    add(bids, f"one_{NAME}_svs", good[0])
+    assert run(tmp_path) == 1
+    assert "Foo" in status(tmp_path, "one")["words"]
+
+
+def test_pybids_indexes_the_derivatives(mixed):
+    bids = pytest.importorskip("bids")
+    layout = bids.BIDSLayout(mixed[0] / "out", validate=False, is_derivative=True)
+    assert "good" in layout.get_subjects()
+
+
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
     ("source", "words"),
