@@ -1,4 +1,4 @@
-"""Absolute amplitudes against planted truth: does the lineshape move the common scale of all metabolites?
+"""Absolute amplitudes against planted truth: how far the lineshape moves the common scale of all metabolites.
 
 Run: ``python benchmarks/fit_scale.py [--spectra 12] [--first-seed 100] [--lineshape auto voigt] [--snr 30 90]``
 

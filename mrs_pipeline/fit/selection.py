@@ -129,7 +129,7 @@ class _Grid:
         rss = float(left @ left - modes @ ((2.0 * shrink - shrink**2) * modes))
         penalised = float(left @ left - modes @ (shrink * modes) + np.sum((self.rows @ solution.amplitudes) ** 2))
         bent = baseline.penalty > 1e-9 * baseline.penalty[-1]
-        proper = gram + np.diag(1.0 / np.full(gram.shape[0], self.size) ** 2)
+        proper = gram + np.diag(1.0 / np.full(gram.shape[0], max(self.size, 1e-150)) ** 2)
         occam = -float(np.sum(np.log1p(-shrink[bent]))) + float(np.linalg.slogdet(proper)[1])
         n = self.target.size
         aic = n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum())

@@ -9,6 +9,7 @@ import numpy as np
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.model import HELD
 from mrs_pipeline.fit.result import FitResult
+from mrs_pipeline.fit.selection import MAX_DIMENSIONS_PER_PPM
 from mrs_pipeline.fit.uncertainty import covariances
 from mrs_pipeline.fit.verdict import Finding, findings, peak_height, residual, structure, whiteness
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
@@ -16,7 +17,7 @@ from mrs_pipeline.spectrum import ComplexArray, FloatArray
 if TYPE_CHECKING:
     from mrs_pipeline.fit.engine import Fitted
 
-INFORMATIVE = frozenset({"refitted"})
+INFORMATIVE = frozenset({"refitted", "baseline_at_limit"})
 """Flags that say what was done without casting doubt on the result."""
 UNITS = {
     "phi0": "rad",
@@ -40,6 +41,9 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     found = findings(fitted)
     flags = flags + tuple(finding.code for finding in found)
     notes = notes + tuple(finding.words for finding in found)
+    if fitted.objective.baseline is not None and _dimensions_per_ppm(fitted) > 0.999 * MAX_DIMENSIONS_PER_PPM:
+        flags = (*flags, "baseline_at_limit")
+        notes = (*notes, f"the baseline is as loose as allowed ({MAX_DIMENSIONS_PER_PPM:g} dimensions per ppm)")
     return FitResult(
         names=model.components.names,
         amplitudes=amplitudes,

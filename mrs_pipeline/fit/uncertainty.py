@@ -155,7 +155,7 @@ def _bound(problem: Information, objective: Objective, chosen: npt.NDArray[np.in
     penalty = np.diagonal(problem.penalty)[nuisance]
     floor = 1e-9 * np.maximum(np.sum(data**2, axis=0), 1e-300)
     # QR of the rows, not Cholesky of their product: prior rows of an absent background are many orders apart
-    root = np.linalg.qr(np.concatenate([problem.own[:, nuisance], np.diag(np.sqrt(penalty + floor))]), mode="r")
+    root = np.linalg.qr(np.concatenate([problem.own[:, nuisance], np.diag(np.sqrt(penalty + floor))]))[1]
     left, singular, _ = np.linalg.svd(np.linalg.solve(root.T, data.T).T, full_matrices=False)
     free = left[:, singular > 1.0]
     amplitudes = problem.jacobian[:, first + chosen]
