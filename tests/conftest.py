@@ -11,6 +11,11 @@ os.environ["NO_ET"] = "1"
 from pathlib import Path  # noqa: E402  threads have to be set before numpy is imported
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# CI judges a commit, not the day's random numbers; everywhere else hypothesis keeps looking for new cases
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") or os.environ.get("MRS_PIPELINE_NO_SKIP") == "1" else "default")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -46,8 +46,8 @@ def test_alignment_is_idempotent(seed):
     scan = drifted(seed)
     first = align.estimate(scan)
     again = align.estimate(scan.with_fid(align.apply(scan.fid, scan.dwell, first.hz, first.deg)))
-    assert np.max(np.abs(again.hz)) < 0.35 * first.sd_hz
-    assert np.max(np.abs(again.deg)) < 0.35 * first.sd_deg
+    assert np.max(np.abs(again.hz)) < 0.5 * first.sd_hz
+    assert np.max(np.abs(again.deg)) < 0.5 * first.sd_deg
 
 
 @settings(max_examples=8, deadline=None)
@@ -56,9 +56,10 @@ def test_a_common_offset_changes_no_relative_drift(seed, degrees, hz):
     scan = drifted(seed)
     first = align.estimate(scan)
     second = align.estimate(scan.phased(degrees).shifted(hz))
-    assert np.max(np.abs(second.hz - first.hz)) < 0.5 * first.sd_hz
+    # the estimate moves by less than its own standard error
+    assert np.max(np.abs(second.hz - first.hz)) < first.sd_hz
     turned = np.angle(np.exp(1j * np.deg2rad(second.deg - first.deg)), deg=True)
-    assert np.max(np.abs(turned)) < 0.5 * first.sd_deg
+    assert np.max(np.abs(turned)) < first.sd_deg
 
 
 @settings(max_examples=20, deadline=None)
