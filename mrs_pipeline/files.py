@@ -33,9 +33,8 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # still there only when something went wrong
     return path
 
 

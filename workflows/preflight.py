@@ -131,8 +131,6 @@ def _unusable(nifti: NiftiMrs) -> list[str]:
     problems = []
     if nifti.spectrum.echo_time is None:
         problems.append("no echo time: add EchoTime in seconds to its sidecar")
-    if "DIM_EDIT" in nifti.spectrum.dims:
-        problems.append("edited spectra (DIM_EDIT) are not analysed yet: leave the scan out")
     if judge_orientation(nifti.spectrum).verdict == "mirrored":
         problems.append("the spectrum is mirrored about water: convert it again with --conjugate")
     return problems
@@ -185,6 +183,10 @@ def _timing(nifti: NiftiMrs) -> list[str]:
         out.append("no repetition time: no relaxation correction")
     if not nifti.is_localised:
         out.append("the file does not say where the voxel is: no tissue fractions from the T1w")
+    if "DIM_EDIT" in nifti.spectrum.dims:
+        out.append(
+            "edited spectra: the condition without editing is fitted, difference and sum are written for other tools"
+        )
     return out
 
 

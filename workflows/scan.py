@@ -22,8 +22,8 @@ METHODS = {
 """Methods sentence of each node; the report prints those of the nodes in the graph that ran."""
 
 OUTPUTS = (
-    "preproc_svs", "preproc_mrsref", "fit", "fit_svs", "concentrations", "concentrations_dictionary", "qc", "status",
-    "voxel_mask", "report",
+    "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "fit", "fit_svs", "concentrations",
+    "concentrations_dictionary", "qc", "status", "voxel_mask", "report",
 )  # fmt: skip
 """Kinds of derivative that the workflow of a scan makes (names: ``mrs_pipeline.bids.DERIVATIVES``)."""
 
@@ -110,6 +110,7 @@ def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> 
             (quantify, report, [("concentrations", "concentrations"), ("record", "quantify_record")]),
             (qc, report, [("qc", "qc")]),
             (preprocess, outputnode, [("svs", "preproc_svs"), ("mrsref", "preproc_mrsref")]),
+            (preprocess, outputnode, [(name, name) for name in ("edited_difference", "edited_sum")]),
             (fit, outputnode, [("fit", "fit"), ("fit_svs", "fit_svs")]),
             (tissue, outputnode, [("mask", "voxel_mask")]),
             (quantify, outputnode, [("concentrations", "concentrations"), ("dictionary", "concentrations_dictionary")]),

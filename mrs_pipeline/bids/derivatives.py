@@ -32,6 +32,8 @@ DERIVATIVES: Mapping[str, Pattern] = MappingProxyType(
     {
         "preproc_svs": Pattern("mrs", "svs", ".nii.gz", desc="preproc"),
         "preproc_mrsref": Pattern("mrs", "mrsref", ".nii.gz", desc="preproc"),
+        "edited_difference": Pattern("mrs", "svs", ".nii.gz", desc="difference"),
+        "edited_sum": Pattern("mrs", "svs", ".nii.gz", desc="sum"),
         "fit": Pattern("mrs", "mrs", ".json", desc="fit"),
         "fit_svs": Pattern("mrs", "svs", ".nii.gz", desc="fit"),
         "concentrations": Pattern("mrs", "mrs", ".tsv", desc="concentrations"),

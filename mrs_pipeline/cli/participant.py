@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from mrs_pipeline.bids import Scan
-    from mrs_pipeline.workflows.participant import ParticipantJob, ScanOutcome, Unconverted
+    from mrs_pipeline.workflows.job import ParticipantJob, ScanOutcome, Unconverted
 
     Finished = Generator[tuple[ParticipantJob, list[ScanOutcome]], None, None]
 
@@ -48,6 +48,7 @@ BIDSIGNORE = (
     "*_mask.*",
     "*_probseg.*",
     "logs/",
+    "work/",
     "group/",
     "study.toml",
 )
@@ -99,7 +100,7 @@ def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
     StudyError
         A participant, session or filter that matches nothing.
     """
-    from mrs_pipeline.workflows.participant import ParticipantJob
+    from mrs_pipeline.workflows.job import ParticipantJob
 
     unconverted = [item for item in failed_conversions(args.bids_dir) if _asked_for(item, args)]
     scans = _select_scans(args, study, unconverted)
@@ -159,10 +160,13 @@ def _select_scans(args: argparse.Namespace, study: Study, unconverted: list[Unco
 
 
 def work_dir(args: argparse.Namespace) -> Path:
-    """Return the working folder: --work-dir, MRS_PIPELINE_WORK_DIR (set in the container), or beside the output."""
+    """Return the working folder: --work-dir, else beside the output, else (where that may not be written) inside it."""
     out: Path = args.output_dir.resolve()
-    given = args.work_dir or os.environ.get("MRS_PIPELINE_WORK_DIR")
-    return Path(given).resolve() / ("" if args.work_dir else out.name) if given else out.with_name(f"{out.name}-work")
+    if args.work_dir:
+        given: Path = args.work_dir.resolve()
+        return given
+    beside = out.with_name(f"{out.name}-work")
+    return beside if beside.is_dir() or os.access(out.parent, os.W_OK) else out / "work"
 
 
 def read_participants(bids_dir: Path) -> dict[str, dict[str, str]]:
@@ -179,7 +183,7 @@ def read_participants(bids_dir: Path) -> dict[str, dict[str, str]]:
 def failed_conversions(bids_dir: Path) -> list[Unconverted]:
     """Metabolite scans that the conversion table says could not be brought into this dataset."""
     from mrs_pipeline.bids import parse_name
-    from mrs_pipeline.workflows.participant import Unconverted
+    from mrs_pipeline.workflows.job import Unconverted
 
     table = bids_dir / "code" / "conversion.tsv"
     if not table.is_file():

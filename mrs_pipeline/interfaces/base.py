@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,16 @@ SECONDS_FILE = "seconds.json"
 """Written into every node's folder: its wall time, the only thing allowed to differ between runs."""
 
 
-class MrsInterface(SimpleInterface):
+class MrsInterface(SimpleInterface, ABC):
     """A thin interface: subclasses implement :meth:`_work`, which returns the outputs by name.
 
     A failing ``_work`` writes ``problem.json`` (problem, remedy, path, traceback) into the node's folder and raises on,
     so that Nipype records the crash and skips the dependents while the rest of the run goes on.
     """
 
+    @abstractmethod
     def _work(self, cwd: Path) -> dict[str, Any]:
-        raise NotImplementedError
+        """Do the node's work in its folder and return the outputs by name."""
 
     def _run_interface(self, runtime: Any) -> Any:  # noqa: ANN401  nipype's runtime object is untyped
         cwd = Path(runtime.cwd)

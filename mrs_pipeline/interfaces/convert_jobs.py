@@ -225,7 +225,7 @@ def _output_name(job: ConvertJob, path: Path, *, alone: bool) -> str | None:
     if role is None:
         raise InputError(
             f"it holds several acquisitions (spec2nii wrote '{suffix}'), which only edited sequences do",
-            remedy="split the file first; edited spectra are not analysed yet",
+            remedy="split the file into one acquisition each, or export it again as one with a DIM_EDIT axis",
             path=job.shown[0],
         )
     if job.role != "svs":
@@ -317,7 +317,7 @@ def _checked(job: ConvertJob, nifti: NiftiMrs, entities: Entities) -> list[str]:
             f"nucleus {s.nucleus}: only 1H is analysed", remedy="leave it out of the rules", path=job.shown[0]
         )
     if "DIM_EDIT" in s.dims:
-        warnings.append("edited spectra are not analysed yet")
+        warnings.append("edited spectra: the condition without editing is fitted, difference and sum are only written")
     if not nifti.is_localised:
         warnings.append("the file does not say where the voxel is: no tissue fractions from the T1w")
     ratio = water_over_metabolites(s)

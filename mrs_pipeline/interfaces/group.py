@@ -9,8 +9,8 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, Trai
 
 from mrs_pipeline import stats
 from mrs_pipeline.config import Study
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.interfaces.base import MrsInterface
-from mrs_pipeline.interfaces.sinks import copy_atomic
 from mrs_pipeline.interfaces.stats import FREEZE_FILE, UNBLINDED, load_state
 
 
@@ -77,6 +77,6 @@ class GroupSink(MrsInterface):
         for folder in map(Path, self.inputs.folders):
             for source in sorted(path for path in folder.rglob("*") if path.is_file()):
                 relative = source.relative_to(folder)
-                copy_atomic(source, out_dir / relative)
+                atomic_write(out_dir / relative, source.read_bytes())
                 written.append(relative.as_posix())
         return {"out_files": written}

@@ -33,6 +33,8 @@ class PreprocessOutput(TraitedSpec):
 
     svs = File(exists=True)
     mrsref = traits.Str(desc="water reference; empty without one")
+    edited_difference = traits.Str(desc="difference of edited sub-spectra; empty without them")
+    edited_sum = traits.Str(desc="their sum; empty without them")
     record = File(exists=True)
     evidence = File(exists=True)
 
@@ -59,9 +61,15 @@ class Preprocess(MrsInterface):
         )
         result = replace(result, warnings=(*unread, *result.warnings))
         save(result, cwd / "preproc.json", cwd / "evidence.npz")
-        outputs = {"svs": cwd / "preproc_svs.nii.gz", "record": cwd / "preproc.json", "evidence": cwd / "evidence.npz"}
-        write_preprocessed(result, scans["svs"], outputs["svs"])
-        return {**outputs, "mrsref": write_water(result, scans.get("conc"), cwd / "preproc_mrsref.nii.gz")}
+        write_preprocessed(result, scans["svs"], cwd / "preproc_svs.nii.gz")
+        return {
+            "svs": cwd / "preproc_svs.nii.gz",
+            "mrsref": write_water(result, scans.get("conc"), cwd / "preproc_mrsref.nii.gz"),
+            "edited_difference": write_edited(result, "difference", scans["svs"], cwd),
+            "edited_sum": write_edited(result, "sum", scans["svs"], cwd),
+            "record": cwd / "preproc.json",
+            "evidence": cwd / "evidence.npz",
+        }
 
     def _scans(self) -> tuple[dict[str, NiftiMrs], list[str]]:
         """Read the files that were given, each with its own sidecar; a reference that is damaged is said and left out.
@@ -116,6 +124,16 @@ def write_preprocessed(result: Preprocessed, scan: NiftiMrs, path: Path) -> None
         if step.applied:
             out = out.with_processing(step.method, f"mrs_pipeline {step.name}: {step.reason}")
     write(out, path)
+
+
+def write_edited(result: Preprocessed, name: str, scan: NiftiMrs, folder: Path) -> Path | str:
+    """Write a spectrum made of edited sub-spectra and return its path; an empty text where there is none."""
+    from mrs_pipeline.nifti_mrs import write
+
+    if name not in result.edited:
+        return ""
+    out = scan.with_spectrum(result.edited[name]).with_processing("Addition" if name == "sum" else "Subtraction", name)
+    return write(out, folder / f"edited_{name}.nii.gz")
 
 
 def write_water(result: Preprocessed, scan: NiftiMrs | None, path: Path) -> str:

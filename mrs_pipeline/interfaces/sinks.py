@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 from nipype.interfaces.base import DynamicTraitedSpec, TraitedSpec, traits
 
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.interfaces.base import MrsInterface
 
 
@@ -28,7 +27,7 @@ class SinkOutput(TraitedSpec):
 
 
 class DerivativesSink(MrsInterface):
-    """Copy each input file to its derivative name; undefined inputs are left out.
+    """Copy each input file to its derivative name; a kind that did not come this time leaves no old file behind.
 
     Never cached: a derivative that was deleted comes back on the next run.
     """
@@ -48,22 +47,10 @@ class DerivativesSink(MrsInterface):
         written = []
         for kind in self._kinds:
             source = getattr(self.inputs, kind)
-            if isinstance(source, str) and source:
-                target = base / self.inputs.names[kind]
-                copy_atomic(Path(source), target)
+            target = base / self.inputs.names[kind]
+            if not (isinstance(source, str) and source):
+                target.unlink(missing_ok=True)
+            else:
+                atomic_write(target, Path(source).read_bytes())
                 written.append(str(target.relative_to(base)))
         return {"out_files": written}
-
-
-def copy_atomic(source: Path, target: Path) -> None:
-    """Copy a file so that a killed run leaves the old one or the new one, never half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with source.open("rb") as reader, temporary.open("wb") as writer:
-            shutil.copyfileobj(reader, writer)
-            writer.flush()
-            os.fsync(writer.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -362,6 +362,7 @@ def _edited(state: State, means: list[ComplexArray], settings: PreprocessSection
         "sum": scan.with_fid(pair[1].fid + pair[0].fid, ()),
     }
     state = replace(state, spectrum=pair[0], others=others)
+    state = state.warn("Edited spectra: the condition without editing is fitted; difference and sum are only written.")
     reason = f"{words}; sub-spectra {'aligned on tCho and tCr' if used else 'not aligned'}"
     return state.done("edited", reason, _same, off=off + 1, shift_hz=hz, phase_deg=deg, aligned=bool(used))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mrs_pipeline.cli import main
-from mrs_pipeline.nifti_mrs import NiftiMrs, write
+from mrs_pipeline.nifti_mrs import NiftiMrs, read, write
 from mrs_pipeline.synthetic import simulate_spectrum
 
 AFFINE = np.array([[20.0, 0, 0, 0], [0, 20, 0, 30], [0, 0, 20, 40], [0, 0, 0, 1]])
@@ -282,6 +282,41 @@ def test_an_empty_t1w_costs_the_tissue_correction_only(damaged):
     assert float(row["iu"]) > 1
     assert row["molal"] == "n/a"
     assert any("T1w.nii.gz" in text for text in status(damaged[0], "badt1w")["warnings"])
+
+
+def test_an_edited_scan_gives_the_unedited_fit_and_difference_and_sum(tmp_path, good):
+    bids = dataset(tmp_path)
+    metabolite = good[0]
+    t = metabolite.time
+    edited = metabolite.fid + 3e-4 * np.exp(2j * np.pi * (3.01 - 4.65) * metabolite.carrier_mhz * t - 20 * t)
+    pair = metabolite.with_fid(np.stack([edited, metabolite.fid]), ("DIM_EDIT",))
+    add(bids, f"edit_{NAME}_svs", pair)
+    assert run(tmp_path) == 0
+    folder = tmp_path / "out" / "sub-edit" / "ses-baseline" / "mrs"
+    spectra = {
+        kind: read(folder / f"sub-edit_{NAME}_desc-{kind}_svs.nii.gz").spectrum
+        for kind in ("preproc", "difference", "sum")
+    }
+    ppm, difference = spectra["difference"].ppm, np.abs(spectra["difference"].spectrum())
+    assert ppm[difference.argmax()] == pytest.approx(3.01, abs=0.02)
+    naa = np.abs(ppm - 2.008) < 0.05
+    heights = {kind: np.abs(spectrum.spectrum())[naa].max() for kind, spectrum in spectra.items()}
+    assert heights["sum"] == pytest.approx(2 * heights["preproc"], rel=0.02)
+    assert heights["difference"] < 0.05 * heights["preproc"]
+    assert any("difference and sum" in text for text in status(tmp_path, "edit")["warnings"])
+
+
+def test_what_no_longer_comes_out_leaves_no_old_file(tmp_path, good):
+    bids = dataset(tmp_path)
+    add(bids, f"one_{NAME}_svs", good[0])
+    water = add(bids, f"one_{NAME}_mrsref", good[1])
+    assert run(tmp_path) == 0
+    kept = tmp_path / "out" / "sub-one" / "ses-baseline" / "mrs" / f"sub-one_{NAME}_desc-preproc_mrsref.nii.gz"
+    assert kept.is_file()
+    water.unlink()
+    assert run(tmp_path) == 0
+    assert not kept.exists()
+    assert not kept.with_name(kept.name.replace(".nii.gz", ".json")).exists()
 
 
 def test_an_unknown_metabolite_to_exclude_is_named(tmp_path, good):
