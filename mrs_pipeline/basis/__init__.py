@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from mrs_pipeline.basis.model import Basis
-from mrs_pipeline.basis.names import DEFAULT_METABOLITES, canonical_name
+from mrs_pipeline.basis.names import COMBINED, DEFAULT_METABOLITES, canonical_name, reported_name
 
 if TYPE_CHECKING:
     from mrs_pipeline.basis.figure import draw_basis, save_figure
@@ -47,6 +47,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "COMBINED",
     "DEFAULT_METABOLITES",
     "SEQUENCES",
     "Basis",
@@ -65,6 +66,7 @@ __all__ = [
     "molecule",
     "molecule_names",
     "read_waveform",
+    "reported_name",
     "save_basis",
     "save_figure",
     "simulate_basis",

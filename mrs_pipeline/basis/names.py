@@ -36,7 +36,18 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
     "PCr": ("phosphocreatine",),
     "PE": ("peth", "pea", "phosphoethanolamine", "phosphorylethanolamine"),
     "Ser": ("serine",),
-    "sIns": ("scyllo", "si", "sin", "s-ins", "scylloins", "scyllo-inositol", "scylloinositol", "scyllo-ins", "sino"),
+    "sIns": (
+        "scyllo",
+        "scy",
+        "si",
+        "sin",
+        "s-ins",
+        "scylloins",
+        "scyllo-inositol",
+        "scylloinositol",
+        "scyllo-ins",
+        "sino",
+    ),
     "Tau": ("taurine",),
     "Thr": ("threonine",),
 }
@@ -44,6 +55,17 @@ _VARIANTS: dict[str, tuple[str, ...]] = {
 _CANONICAL: dict[str, str] = {
     variant.lower(): name for name, variants in _VARIANTS.items() for variant in (name, *variants)
 }
+
+COMBINED: dict[str, tuple[str, ...]] = {
+    "tNAA": ("NAA", "NAAG"),
+    "tCr": ("Cr", "PCr"),
+    "tCho": ("GPC", "PCh"),
+    "Glx": ("Glu", "Gln"),
+}
+"""Sums that are reported beside single metabolites."""
+
+REPORTED_NAMES: dict[str, str] = {"Ins": "mI"}
+"""Names in tables where they differ from the basis."""
 
 SINGLETS: dict[str, tuple[float, int]] = {
     "Cr": (3.027, 3),
@@ -58,6 +80,11 @@ SINGLETS: dict[str, tuple[float, int]] = {
     "Ace": (1.904, 3),
 }
 """Chemical shift (ppm) and number of protons of each molecule's strongest uncoupled line (Govindaraju 2000)."""
+
+
+def reported_name(name: str) -> str:
+    """Return a basis name as tables have it."""
+    return REPORTED_NAMES.get(name, name)
 
 
 def canonical_name(name: str) -> str:

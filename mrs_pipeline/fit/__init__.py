@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mrs_pipeline.basis import COMBINED
+
 if TYPE_CHECKING:
     from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
-    from mrs_pipeline.fit.result import COMBINED, FitResult
+    from mrs_pipeline.fit.result import FitResult
 
 __all__ = ["COMBINED", "FitResult", "fit_spectrum", "read_fit", "write_fit"]
 
-_HOMES = {"fit_spectrum": "engine", "read_fit": "io", "write_fit": "io", "COMBINED": "result", "FitResult": "result"}
+_HOMES = {"fit_spectrum": "engine", "read_fit": "io", "write_fit": "io", "FitResult": "result"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  the module protocol

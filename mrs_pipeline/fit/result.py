@@ -7,16 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mrs_pipeline.basis import COMBINED
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
-
-COMBINED: dict[str, tuple[str, ...]] = {
-    "tNAA": ("NAA", "NAAG"),
-    "tCr": ("Cr", "PCr"),
-    "tCho": ("GPC", "PCh"),
-    "Glx": ("Glu", "Gln"),
-}
-"""Sums that are reported beside single metabolites."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mrs_pipeline.basis import COMBINED
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.spectrum import FloatArray
 
@@ -19,7 +20,7 @@ MISFIT_SHARE = 0.06
 FAILED_SHARE = 0.3
 LEAST_SNR = 3.0
 STRUCTURE_LAGS = 3
-STRONG = {"tNAA": ("NAA", "NAAG"), "tCr": ("Cr", "PCr"), "tCho": ("GPC", "PCh", "Cho")}
+STRONG = {**{name: COMBINED[name] for name in ("tNAA", "tCr")}, "tCho": (*COMBINED["tCho"], "Cho")}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Room: from amplitudes to ratios and concentrations."""
 
-from mrs_pipeline.quantify.concentrations import COMBINED, Budget, Concentration, Quantified, quantify
+from mrs_pipeline.quantify.concentrations import Budget, Concentration, Quantified, quantify
 from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
 from mrs_pipeline.quantify.io import COLUMNS, DICTIONARY, data_dictionary, write_concentrations
 from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
@@ -9,7 +9,6 @@ from mrs_pipeline.quantify.water import WaterFit, fit_water
 
 __all__ = [
     "COLUMNS",
-    "COMBINED",
     "DICTIONARY",
     "Alternative",
     "Budget",

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
+from mrs_pipeline.basis import COMBINED, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
 from mrs_pipeline.quantify.factors import Factor, factor, relative_spread
@@ -17,13 +18,6 @@ from mrs_pipeline.quantify.relaxation import ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
 from mrs_pipeline.quantify.water import WaterFit
 
-COMBINED: dict[str, tuple[str, ...]] = {
-    "tNAA": ("NAA", "NAAG"),
-    "tCr": ("Cr", "PCr"),
-    "tCho": ("GPC", "PCh"),
-    "Glx": ("Glu", "Gln"),
-}
-REPORTED_NAMES = {"Ins": "mI"}
 NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
 
 
@@ -208,7 +202,7 @@ def quantify(
 def _members(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Basis names behind each reported name: the metabolites, then the sums whose members the basis has."""
     present = list(names)
-    rows: dict[str, tuple[str, ...]] = {REPORTED_NAMES.get(name, name): (name,) for name in present}
+    rows: dict[str, tuple[str, ...]] = {reported_name(name): (name,) for name in present}
     for name, parts in COMBINED.items():
         found = tuple(part for part in parts if part in present)
         if found and name not in rows:
@@ -270,7 +264,7 @@ def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]
         "amplitude": amplitude, "crlb": crlb, "amplitude_sd": amplitude_sd, "total_sd": total_sd,
     }  # fmt: skip
     reasons: list[str] = []
-    numbers |= _ratio(scan.fit, name, reasons)
+    numbers |= _ratio(scan.fit, name, members, reasons)
     for unit in ("iu", "molal", "molar"):
         value, sd, budget, why = _in_unit(scan, members, unit)
         numbers |= {unit: value, f"{unit}_sd": sd}
@@ -287,7 +281,7 @@ def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
     return {key: float(value) if value is not None and np.isfinite(value) else None for key, value in numbers.items()}
 
 
-def _ratio(fit: Fit, name: str, reasons: list[str]) -> dict[str, float | None]:
+def _ratio(fit: Fit, name: str, members: tuple[str, ...], reasons: list[str]) -> dict[str, float | None]:
     """Ratio to total creatine with its interval, or why there is none."""
     keys = ("ratio_tCr", "ratio_tCr_sd", "ratio_tCr_lo", "ratio_tCr_hi")
     creatine = [part for part in COMBINED["tCr"] if part in fit.names]
@@ -297,8 +291,7 @@ def _ratio(fit: Fit, name: str, reasons: list[str]) -> dict[str, float | None]:
     if not fit.combination(dict.fromkeys(creatine, 1.0))[0] > 0:
         reasons.append("ratio: tCr is zero")
         return dict.fromkeys(keys)
-    basis_name = {reported: basis for basis, reported in REPORTED_NAMES.items()}.get(name, name)
-    return dict(zip(keys, fit.ratio(basis_name, "tCr"), strict=True))
+    return dict(zip(keys, fit.ratio(name if name in COMBINED else members[0], "tCr"), strict=True))
 
 
 def _in_unit(

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from mrs_pipeline.basis import canonical_name
 from mrs_pipeline.config import read_preset
 from mrs_pipeline.errors import StudyError
 
 PROTON_MHZ_PER_TESLA = 42.577478
 COMPARTMENTS = ("gm", "wm", "csf")
-ALIASES = {"mI": "Ins", "PCho": "PCh", "Scy": "sIns", "Scyllo": "sIns"}
 CONVENTIONS: dict[str, tuple[str, ...]] = {
     "csf": ("mole", "volume"),
     "metabolite_relaxation": ("per-compartment", "mean-times"),
@@ -81,7 +81,7 @@ class Constants:
 
     def metabolite(self, name: str) -> Mapping[str, Constant]:
         """Relaxation constants of a metabolite, the preset's default where it has no own."""
-        return self.metabolites.get(ALIASES.get(name, name), self.metabolites.get("default", {}))
+        return self.metabolites.get(canonical_name(name), self.metabolites.get("default", {}))
 
     def has_water_relaxation(self) -> bool:
         """Whether the preset knows relaxation per compartment, as molal and molar need."""

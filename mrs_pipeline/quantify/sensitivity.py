@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
+from mrs_pipeline.basis import canonical_name
 from mrs_pipeline.config import preset_names
 from mrs_pipeline.errors import MrsError
-from mrs_pipeline.quantify.constants import ALIASES, Constants, load_constants
+from mrs_pipeline.quantify.constants import Constants, load_constants
 from mrs_pipeline.quantify.equations import alpha_factor
 from mrs_pipeline.quantify.factors import evaluate, inputs, voxel_of
 from mrs_pipeline.quantify.relaxation import ScanTiming
@@ -116,10 +117,10 @@ def _other_presets(constants: Constants, timing: ScanTiming) -> dict[str, Consta
 
 def _alpha(member: str, metabolite: str, constants: Constants, given: Mapping[str, float]) -> float | None:
     """White-to-grey ratio of a metabolite: from study.toml by basis or reported name, else the preset's."""
-    for name in (member, metabolite, ALIASES.get(member, member)):
+    for name in (member, metabolite, canonical_name(member)):
         if name in given:
             return given[name]
-    own = constants.alpha.get(ALIASES.get(member, member))
+    own = constants.alpha.get(canonical_name(member))
     return None if own is None else own.value
 
 

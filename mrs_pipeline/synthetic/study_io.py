@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mrs_pipeline.basis import reported_name
 from mrs_pipeline.synthetic.phenotype import CYTOKINES, Clinical, ema_rows, visit_rows
 from mrs_pipeline.synthetic.scanner_io import ENDINGS
 from mrs_pipeline.synthetic.settings import TrialSettings
 from mrs_pipeline.synthetic.tables_io import number, toml_value, write_json, write_tsv
-from mrs_pipeline.synthetic.trial import reported, visit_day
+from mrs_pipeline.synthetic.trial import visit_day
 
 if TYPE_CHECKING:
     from mrs_pipeline.synthetic.write import TrialTruth
@@ -58,7 +59,7 @@ def _basis_block(s: TrialSettings) -> list[str]:
 def _analysis_block(s: TrialSettings) -> list[str]:
     """Plan the metabolites with a planted effect as primary, in the regions where they have one."""
     split = [key.partition("@") for key in s.effects]
-    primary = [[reported(name), region] for name, _, only in split for region in s.regions if only in ("", region)]
+    primary = [[reported_name(name), region] for name, _, only in split for region in s.regions if only in ("", region)]
     return [
         "[analysis]",
         'design = "parallel"',

@@ -7,24 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mrs_pipeline.basis import COMBINED
 from mrs_pipeline.spectrum import FloatArray
 from mrs_pipeline.synthetic.settings import TrialSettings
-
-COMBINED: Mapping[str, tuple[str, ...]] = {
-    "tNAA": ("NAA", "NAAG"),
-    "tCr": ("Cr", "PCr"),
-    "tCho": ("GPC", "PCh"),
-    "Glx": ("Glu", "Gln"),
-}
-"""Sums that are usually reported."""
-
-REPORTED: Mapping[str, str] = {"Ins": "mI"}
-"""Names in tables where they differ from the basis."""
-
-
-def reported(name: str) -> str:
-    """Return a metabolite's name as tables have it."""
-    return REPORTED.get(name, name)
 
 
 @dataclass(frozen=True)

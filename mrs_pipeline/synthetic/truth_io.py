@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mrs_pipeline.basis import COMBINED, reported_name
 from mrs_pipeline.synthetic.constants import SOURCES
 from mrs_pipeline.synthetic.signal import per_litre
 from mrs_pipeline.synthetic.tables_io import number, write_json, write_tsv
-from mrs_pipeline.synthetic.trial import COMBINED, PlannedScan, effect_factor, reported, with_sums
+from mrs_pipeline.synthetic.trial import PlannedScan, effect_factor, with_sums
 
 if TYPE_CHECKING:
     from mrs_pipeline.synthetic.write import ScanTruth, TrialTruth
@@ -98,7 +99,7 @@ def _metabolite_rows(truth: TrialTruth, scan: ScanTruth) -> list[Row]:
     for name, value in molal.items():
         factor = effect_factor(truth.settings, plan.participant.arm, plan.visit, plan.region, name)
         rows.append({
-            **_key(plan), "metabolite": reported(name), "molal": number(value),
+            **_key(plan), "metabolite": reported_name(name), "molal": number(value),
             "molar": number(per_litre(value, scan.physics.tissue, constants)),
             "ratio_tCr": number(value / molal["tCr"]) if "tCr" in molal else "n/a",
             "amplitude": number(amplitude[name]),
@@ -179,9 +180,10 @@ def _effect_row(truth: TrialTruth, region: str, name: str, arm: str) -> Row:
     a, b = (_true_changes(truth, region, name, which) for which in (s.arms[0], arm))
     realised = number(float(np.mean(b) - np.mean(a))) if a and b else "n/a"
     return {
-        "voi": region, "metabolite": reported(name), "session": f"ses-{s.visits[-1]}", "arm_a": s.arms[0], "arm_b": arm,
-        "relative": number(change / base) if base else "n/a", "molal": number(change), "molar": number(molar),
-        "realised_molal": realised, "n_a": str(len(a)), "n_b": str(len(b)),
+        "voi": region, "metabolite": reported_name(name), "session": f"ses-{s.visits[-1]}",
+        "arm_a": s.arms[0], "arm_b": arm, "relative": number(change / base) if base else "n/a",
+        "molal": number(change), "molar": number(molar), "realised_molal": realised,
+        "n_a": str(len(a)), "n_b": str(len(b)),
     }  # fmt: skip
 
 
