@@ -65,10 +65,16 @@ def test_lipid_is_not_water():
     assert fit_water(scan(SHAPES["lorentz"], lipid=3000.0)).amplitude == pytest.approx(TRUTH, rel=0.002)
 
 
-def test_reported_error_covers_the_spread():
-    fits = [fit_water(scan(SHAPES["lorentz"], 60.0, seed)) for seed in range(40)]
-    spread = np.std([fit.amplitude for fit in fits])
-    assert 0.5 < np.mean([fit.sd for fit in fits]) / spread < 2.0
+@pytest.mark.parametrize("name", ["lorentz", "two shims", "eddy currents"])
+def test_reported_error_is_the_spread(name):
+    fits = [fit_water(scan(SHAPES[name], 60.0, seed)) for seed in range(80)]
+    spread = np.std([fit.amplitude for fit in fits], ddof=1)
+    assert np.median([fit.sd for fit in fits]) == pytest.approx(spread, rel=0.25)
+
+
+def test_signal_to_noise_ratio_is_that_planted():
+    found = [fit_water(scan(SHAPES["lorentz"], 40.0, seed)).snr for seed in range(8)]
+    assert np.mean(found) == pytest.approx(2 * TRUTH / 40.0, rel=0.03)
 
 
 def test_scaling_is_linear():
