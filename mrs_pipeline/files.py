@@ -1,10 +1,17 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Reading and writing the project's own files: nobody ever sees half of one, and JSON is the same everywhere."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import os
-import tempfile
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from mrs_pipeline.errors import InputError
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> Path:
@@ -24,22 +31,67 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    payload = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(payload)
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        temporary.replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)  # still there only when something went wrong
+        temporary.unlink(missing_ok=True)  # still there only when something went wrong
     return path
 
 
-def _umask() -> int:
-    """Return the process's umask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_json(path: str | Path, *, remedy: str = "correct the file, or make it again") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    path
+        The file.
+    remedy
+        What to do when it cannot be used.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, not JSON or not an object.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", remedy=remedy, path=path) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not valid JSON ({error})", remedy=remedy, path=path) from error
+    if not isinstance(content, dict):
+        raise InputError("not a JSON object", remedy=remedy, path=path)
+    return content
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return JSON as it is written everywhere: indented, in the order given, ending in a line feed.
+
+    JSON has no word for a number that is not finite: it becomes ``null``, which is how a missing number reads.
+    """
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(content: Mapping[str, Any], path: str | Path) -> Path:
+    """Write JSON atomically, in the form of :func:`json_text`."""
+    return atomic_write(path, json_text(content))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

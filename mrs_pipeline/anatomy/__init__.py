@@ -2,7 +2,17 @@
 
 from mrs_pipeline.anatomy.derivatives import find_derivatives, maps_from_derivatives
 from mrs_pipeline.anatomy.geometry import box_centre, box_edges, box_volume, coverage, voxel_mask
-from mrs_pipeline.anatomy.io import TissueMaps, load_maps, load_regions, read_maps, read_tissue_table, register, segment
+from mrs_pipeline.anatomy.io import (
+    TissueMaps,
+    load_image,
+    load_maps,
+    load_regions,
+    read_maps,
+    read_tissue_table,
+    register,
+    segment,
+    write_image,
+)
 from mrs_pipeline.anatomy.placement import (
     RESONANCES,
     Placement,
@@ -12,6 +22,7 @@ from mrs_pipeline.anatomy.placement import (
     mni_centre,
     place,
 )
+from mrs_pipeline.anatomy.segmentation import shows_whole_head
 from mrs_pipeline.anatomy.summary import describe_voxel
 from mrs_pipeline.anatomy.tissue import SEGMENTATION_SD, TissueFractions, fractions
 from mrs_pipeline.anatomy.visits import Overlap, overlap
@@ -33,6 +44,7 @@ __all__ = [
     "displaced_fractions",
     "find_derivatives",
     "fractions",
+    "load_image",
     "load_maps",
     "load_regions",
     "maps_from_derivatives",
@@ -43,5 +55,7 @@ __all__ = [
     "read_tissue_table",
     "register",
     "segment",
+    "shows_whole_head",
     "voxel_mask",
+    "write_image",
 ]

@@ -163,20 +163,24 @@ def load_regions(maps: TissueMaps) -> tuple[npt.NDArray[np.uint8], tuple[FloatAr
 
 
 def load_image(path: str | Path) -> nib.Nifti1Image:
-    """Open a NIfTI image.
+    """Open a NIfTI image and make sure that all of it can be read.
 
     Raises
     ------
     InputError
         Missing, empty, truncated or another format.
     """
+    import zlib
+
     import nibabel as nib
 
     try:
-        image = nib.load(path)
-    except (OSError, nib.filebasedimages.ImageFileError) as error:
-        raise InputError(f"not a readable NIfTI image ({error})", remedy="check the file", path=path) from error
-    return cast("nib.Nifti1Image", image)
+        image = cast("nib.Nifti1Image", nib.load(path))
+        np.asanyarray(image.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+        words = " ".join(str(error).split())
+        raise InputError(f"not a readable image ({words})", remedy="copy it again", path=path) from error
+    return image
 
 
 def segment(t1w: str | Path, out_dir: str | Path, settings: TissueSection) -> TissueMaps:

@@ -179,6 +179,11 @@ def _foreground(data: Float32) -> npt.NDArray[np.bool_]:
     return np.asarray(labels == int(np.argmax(sizes)))
 
 
+def shows_whole_head(t1w: nib.Nifti1Image) -> bool:
+    """Tell whether a T1w shows a whole head, not only a brain."""
+    return is_whole_head(working_grid(t1w, COARSE_MM))
+
+
 def is_whole_head(image: Volume) -> bool:
     """Tell a whole head from a stripped brain by the volume that gives signal (brains stay below 2.3 litres)."""
     litres = float(_foreground(image.data).sum()) * image.spacing**3 * 1e-6

@@ -45,10 +45,11 @@ def describe_voxel(
     Returns
     -------
     dict
-        ``placement``, ``displaced`` (fractions per resonance) and ``warnings``.
+        ``placement``, ``name`` (``"as expected"``, ``"elsewhere"``, ``None`` where nothing is expected or known),
+        ``displaced`` (fractions per resonance) and ``warnings``.
     """
     warnings: list[str] = []
-    record: dict[str, Any] = {"placement": None, "displaced": {}}
+    record: dict[str, Any] = {"placement": None, "name": None, "displaced": {}}
     share = coverage(mask, affine, t1w)
     if share < 0.98:
         warnings.append(f"{100 * (1 - share):.0f} % of the voxel lies outside the T1w image")
@@ -63,6 +64,8 @@ def describe_voxel(
         expected = {label: (item.mni, item.tolerance_mm) for label, item in settings.expected.items()}
         complaint = check_name(voi, mni, expected)
         warnings += [complaint] if complaint else []
+        if voi in expected and mni is not None:
+            record["name"] = "elsewhere" if complaint else "as expected"
     if settings.chemical_shift_mm is not None:
         boxes = displaced_fractions(affine, t1w, load_maps(maps), settings.chemical_shift_mm, transmitter_ppm)
         record["displaced"] = {name: {"gm": f.gm, "wm": f.wm, "csf": f.csf} for name, f in boxes.items()}

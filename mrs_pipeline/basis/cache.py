@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import io
 import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from mrs_pipeline.basis.engine import VERSION, Frame, Lines
 from mrs_pipeline.basis.sequences import Events
 from mrs_pipeline.basis.systems import molecule
+from mrs_pipeline.files import atomic_write
 
 
 class LineCache:
@@ -61,10 +62,9 @@ class LineCache:
         path = self._path(name)
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
-            np.savez(handle, amplitudes=lines.amplitudes, frequencies=lines.frequencies)
-        Path(handle.name).replace(path)
+        stream = io.BytesIO()
+        np.savez(stream, amplitudes=lines.amplitudes, frequencies=lines.frequencies)
+        atomic_write(path, stream.getvalue())
 
 
 def digest(value: object) -> str:

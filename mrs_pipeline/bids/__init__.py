@@ -3,7 +3,6 @@
 from mrs_pipeline.bids.dataset import (
     BIDSIGNORE,
     dataset_description,
-    json_text,
     participants_table,
     read_table,
     readme,
@@ -14,7 +13,8 @@ from mrs_pipeline.bids.index import Scan, Skipped, Survey, index, survey
 from mrs_pipeline.bids.links import Candidate, Link, bids_uri, link_anatomical, link_reference, resolve_uri
 from mrs_pipeline.bids.names import ENTITY_ORDER, Entities, build_name, clean_label, parse_name
 from mrs_pipeline.bids.plan import Labels, Rule, Target, Unplaced, clashes, merged_participants, pattern_of, place
-from mrs_pipeline.bids.sidecars import read_json, read_sidecar
+from mrs_pipeline.bids.sidecars import read_sidecar
+from mrs_pipeline.files import json_text, read_json
 
 __all__ = [
     "BIDSIGNORE",

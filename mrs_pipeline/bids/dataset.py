@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,11 +113,6 @@ def participants_table(present: Sequence[str], existing: Table | None, given: Ta
     for participant in present:
         rows.setdefault(participant, {"participant_id": participant})
     return table_text(columns, [rows[key] for key in sorted(rows)])
-
-
-def json_text(content: Mapping[str, Any]) -> str:
-    """Return JSON as it is written everywhere: indented, in the order given, ending in a line feed."""
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _refuse_arms(header: Sequence[str], path: Path) -> None:

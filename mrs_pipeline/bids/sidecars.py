@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mrs_pipeline.bids.names import parse_name
 from mrs_pipeline.errors import InputError
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    InputError
-        The file is missing, empty, not JSON or not an object.
-    """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", remedy="check the path", path=path) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not valid JSON ({error})", remedy="correct or remove the file", path=path) from error
-    if not isinstance(content, dict):
-        raise InputError("not a JSON object", remedy="write { ... }", path=path)
-    return content
+from mrs_pipeline.files import read_json
 
 
 def read_sidecar(path: str | Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, print the table, and return 0 or 1."""
     from mrs_pipeline.cli.settings import check_values
     from mrs_pipeline.config import load_study
+    from mrs_pipeline.files import write_json
     from mrs_pipeline.workflows.preflight import preflight
 
     saved = args.bids_dir / "code" / "study.toml"
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     report = preflight(args.bids_dir, study, args.participant_label, args.session_label, table)
     _print(report)
     if args.json is not None:
-        _write_json(report, args.json)
+        write_json(asdict(report), args.json)
     return 0 if all(scan.is_fine for scan in report.scans) else 1
 
 
@@ -65,12 +67,3 @@ def _print(report: PreflightReport) -> None:
 
 def _notes(scan: Preflight) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return ("problem", scan.problems), ("missing", scan.missing), ("protocol", scan.deviations)
-
-
-def _write_json(report: PreflightReport, path: Path) -> None:
-    import json
-    from dataclasses import asdict
-
-    from mrs_pipeline.files import atomic_write
-
-    atomic_write(path, (json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n").encode())

@@ -208,7 +208,10 @@ class ExpectedPlace(Section):
 class TissueSection(Section):
     """Tissue fractions of the voxel."""
 
-    source: Literal["segment", "derivatives", "table", "none"] = _f("segment", "Where the fractions come from.")
+    source: Literal["segment", "derivatives", "fsl", "spm", "table", "none"] = _f(
+        "segment",
+        "Where the fractions come from: our segmentation, existing maps, an installed FSL (FAST) or SPM12, a table.",
+    )
     table: str = _f("tissue.tsv", "Table with participant_id, session, voi, GM, WM, CSF for source = 'table'.")
     derivatives: str | None = _f(None, "BIDS derivatives folder for source = 'derivatives'.")
     resolution_mm: float = _f(1.0, "Voxel size of the segmentation.", "mm", gt=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.files import atomic_write
+from mrs_pipeline.files import read_json, write_json
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.nifti_mrs import NiftiMrs, read, write
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
@@ -20,6 +19,7 @@ VECTORS = ("amplitudes", "crlb", "amplitude_sd", "total_sd")
 MATRICES = ("covariance", "crlb_covariance", "total_covariance", "correlation")
 SCALARS = ("baseline_dimensions", "evaluations", "noise_sd", "snr", "fwhm_hz", "fqn", "status")
 FORMAT = 1
+AGAIN = "run the participant level again"
 
 
 def write_fit(fit: FitResult, json_path: str | Path, nifti_path: str | Path, source: NiftiMrs) -> None:
@@ -51,7 +51,7 @@ def write_fit(fit: FitResult, json_path: str | Path, nifti_path: str | Path, sou
     spectrum = source.spectrum.with_fid(fids, ("DIM_USER_0",))
     write(NiftiMrs(spectrum, source.affine, header), nifti_path)
     table = _to_table(fit) | {"window": {"first_bin": first, "n_fft": n_fft, "components": shown}}
-    atomic_write(json_path, (json.dumps(table, indent=1, allow_nan=False) + "\n").encode())
+    write_json(table, json_path)
 
 
 def read_fit(json_path: str | Path, nifti_path: str | Path) -> FitResult:
@@ -64,13 +64,11 @@ def read_fit(json_path: str | Path, nifti_path: str | Path) -> FitResult:
     """
     path = Path(json_path)
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path, remedy=AGAIN)
         _check_format(table)
         return _from_table(table, read(nifti_path).spectrum.fid)
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise InputError(
-            f"not a readable fit ({type(error).__name__}: {error})", remedy="run the participant level again", path=path
-        ) from error
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(f"not a readable fit ({type(error).__name__}: {error})", remedy=AGAIN, path=path) from error
 
 
 def _check_format(table: dict[str, Any]) -> None:
@@ -98,20 +96,9 @@ def _to_fids(curves: ComplexArray, first: int, n_fft: int) -> ComplexArray:
 
 def _to_table(fit: FitResult) -> dict[str, Any]:
     table: dict[str, Any] = {"format": FORMAT, "names": list(fit.names)}
-    table |= {name: _plain(getattr(fit, name)) for name in (*SCALARS, *VECTORS, *MATRICES)}
-    table |= {"ppm": _plain(fit.ppm), "nonlinear": fit.nonlinear, "flags": list(fit.flags), "notes": list(fit.notes)}
-    return table | {"metrics": {key: _plain(value) for key, value in fit.metrics.items()}}
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401  numbers, text, arrays
-    """Turn arrays and non-finite numbers into what JSON holds; not finite becomes null."""
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
+    table |= {name: getattr(fit, name) for name in SCALARS}
+    table |= {name: getattr(fit, name).tolist() for name in (*VECTORS, *MATRICES, "ppm")}
+    return table | {name: getattr(fit, name) for name in ("nonlinear", "flags", "notes", "metrics")}
 
 
 def _array(value: Any) -> FloatArray:  # noqa: ANN401  nested lists with null

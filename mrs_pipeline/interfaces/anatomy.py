@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
@@ -43,15 +43,19 @@ class Segment(MrsInterface):
     output_spec = SegmentOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
-        from mrs_pipeline.anatomy import maps_from_derivatives, segment
+        from mrs_pipeline.anatomy import load_image, maps_from_derivatives, segment, shows_whole_head
         from mrs_pipeline.config import TissueSection
+        from mrs_pipeline.interfaces.anatomy_external import external_maps
 
         settings = TissueSection.model_validate_json(self.inputs.settings)
-        if settings.source == "derivatives":
-            folder, session = settings.derivatives or ".", self.inputs.session or None
-            maps = maps_from_derivatives(folder, self.inputs.participant_id, session, self.inputs.t1w, cwd)
+        t1w, folder = self.inputs.t1w, settings.derivatives or "."
+        if settings.source in {"fsl", "spm"}:
+            stripped = not shows_whole_head(load_image(t1w))
+            folder = str(external_maps(settings.source, t1w, cwd / settings.source, skull_stripped=stripped))
+        if settings.source == "segment":
+            maps = segment(t1w, cwd, settings)
         else:
-            maps = segment(self.inputs.t1w, cwd, settings)
+            maps = maps_from_derivatives(folder, self.inputs.participant_id, self.inputs.session or None, t1w, cwd)
         return {
             "gm": maps.gm,
             "wm": maps.wm,
@@ -95,51 +99,40 @@ class VoxelTissue(MrsInterface):
         fractions = None if settings.source == "none" else self._fractions(mask, warnings)
         if settings.source == "none":
             warnings.append("no tissue correction: [tissue] source is none")
+        place = self._place(mask, settings)
         record = {
+            **place,
             "fractions": None if fractions is None else asdict(fractions),
-            **self._placement(mask, settings, warnings),
-            "warnings": warnings,
+            "warnings": [*warnings, *place["warnings"]],
         }
         (cwd / "tissue.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
         return {"tissue": cwd / "tissue.json", "mask": mask}
 
-    def _placement(self, mask: str, settings: TissueSection, warnings: list[str]) -> dict[str, Any]:
-        """Describe where the voxel lies, check its label, and displace it by chemical shift where that is asked for."""
-        import nibabel as nib
+    def _place(self, mask: str, settings: TissueSection) -> dict[str, Any]:
+        """Describe where the voxel lies; nothing without tissue maps."""
         import numpy as np
 
-        from mrs_pipeline.anatomy import check_name, displaced_fractions, load_maps, load_regions, place, read_maps
+        from mrs_pipeline.anatomy import describe_voxel, load_image, read_maps
         from mrs_pipeline.nifti_mrs import read
 
         if not mask or not isdefined(self.inputs.maps):
-            return {"placement": None, "displaced": None}
-        maps = read_maps(Path(self.inputs.maps["record"]).parent)
-        scan, image = read(self.inputs.svs), cast("Any", nib.load(self.inputs.t1w))
-        moved = None
-        if settings.chemical_shift_mm is not None:
-            found = displaced_fractions(
-                scan.affine, image, load_maps(maps), settings.chemical_shift_mm, scan.transmit_ppm
-            )
-            moved = {name: asdict(item) for name, item in found.items()}
-        labels = load_regions(maps)
-        if labels is None:
-            return {"placement": None, "displaced": moved}
-        voxel: Any = nib.load(mask)
-        placement = place(np.asarray(voxel.dataobj, dtype=np.float64), scan.affine, image, *labels)
-        warnings.extend(placement.warnings)
-        expected = {label: (where.mni, where.tolerance_mm) for label, where in settings.expected.items()}
-        label = json.loads(self.inputs.identity)["voi"] or ""
-        complaint = check_name(label, placement.mni_mm, expected)
-        if complaint:
-            warnings.append(complaint)
-        named = None if label not in expected else "elsewhere" if complaint else "as expected"
-        return {"placement": {**asdict(placement), "name": named}, "displaced": moved}
+            return {"placement": None, "name": None, "displaced": {}, "warnings": []}
+        scan = read(self.inputs.svs)
+        return describe_voxel(
+            scan.affine,
+            np.asarray(load_image(mask).dataobj, dtype=np.float64),
+            load_image(self.inputs.t1w),
+            read_maps(Path(self.inputs.maps["record"]).parent),
+            settings,
+            json.loads(self.inputs.identity)["voi"],
+            scan.transmit_ppm,
+        )
 
     def _mask(self, cwd: Path, warnings: list[str]) -> str:
         """Write the voxel's mask on the T1w grid; empty, with the reason said, where that cannot be."""
-        import nibabel as nib
+        import numpy as np
 
-        from mrs_pipeline.anatomy import coverage, voxel_mask
+        from mrs_pipeline.anatomy import load_image, voxel_mask, write_image
         from mrs_pipeline.nifti_mrs import read
 
         if not isdefined(self.inputs.t1w):
@@ -149,18 +142,13 @@ class VoxelTissue(MrsInterface):
             warnings.append("the spectrum states no position: its voxel cannot be placed on the T1w")
             return ""
         try:
-            image: Any = nib.load(self.inputs.t1w)
+            image = load_image(self.inputs.t1w)
             mask = voxel_mask(scan.affine, image)
-        except nib.filebasedimages.ImageFileError as error:
-            warnings.append(f"{Path(self.inputs.t1w).name}: not a readable image ({error}); copy it again")
-            return ""
         except MrsError as error:
-            warnings.append(str(error))
+            warnings.append(f"{Path(self.inputs.t1w).name}: {error.problem}. To fix it: {error.remedy}.")
             return ""
-        share = coverage(mask, scan.affine, image)
-        if share < 0.98:
-            warnings.append(f"{100 * (1 - share):.0f} % of the voxel lies outside the T1w image")
-        return write_mask(mask, image, cwd / "voxel_mask.nii.gz")
+        write_image(mask.astype(np.float32), np.asarray(image.affine), cwd / "voxel_mask.nii.gz")
+        return str(cwd / "voxel_mask.nii.gz")
 
     def _fractions(self, mask: str, warnings: list[str]) -> TissueFractions | None:
         """Fractions from the maps if there are any, else from the table, else none; errors become warnings."""
@@ -181,14 +169,13 @@ class VoxelTissue(MrsInterface):
         return None
 
     def _from_maps(self, mask: str) -> TissueFractions:
-        import nibabel as nib
         import numpy as np
 
-        from mrs_pipeline.anatomy import fractions, load_maps, read_maps
+        from mrs_pipeline.anatomy import fractions, load_image, load_maps, read_maps
 
         maps = read_maps(Path(self.inputs.maps["record"]).parent)
-        voxel: Any = nib.load(mask)
-        found = fractions(np.asarray(voxel.dataobj, dtype=np.float64), load_maps(maps), source=maps.source)
+        voxel = np.asarray(load_image(mask).dataobj, dtype=np.float64)
+        found = fractions(voxel, load_maps(maps), source=maps.source)
         return replace(found, warnings=(*maps.warnings, *found.warnings))
 
 
@@ -267,15 +254,3 @@ def read_tissue(path: str) -> TissueFractions | None:
         return None
     named: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
     return TissueFractions(**named)
-
-
-def write_mask(mask: Any, image: Any, path: Path) -> str:  # noqa: ANN401  nibabel is untyped
-    """Write a partial-volume mask on an image's grid, byte-reproducible, and return its path."""
-    import gzip
-
-    import nibabel as nib
-    import numpy as np
-
-    out = nib.Nifti1Image(np.asarray(mask, dtype=np.float32), image.affine)
-    path.write_bytes(gzip.compress(out.to_bytes(), mtime=0))
-    return str(path)

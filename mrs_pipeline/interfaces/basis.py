@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
 from mrs_pipeline.errors import BasisError
+from mrs_pipeline.files import write_json
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class PrepareBasis(MrsInterface):
         warnings = (*assumed, *check_match(basis, spectrum, allow_te_mismatch=settings.allow_te_mismatch))
         write_basis_file(basis, cwd / "basis.npz")
         record = {**basis_record(basis, warnings), "te_mismatch": te_mismatch(basis, spectrum)}
-        (cwd / "basis.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return {"basis": cwd / "basis.npz", "record": cwd / "basis.json"}
+        return {"basis": cwd / "basis.npz", "record": write_json(record, cwd / "basis.json")}
 
 
 def te_mismatch(basis: Basis, spectrum: Spectrum) -> bool:

@@ -381,16 +381,14 @@ def _largest_image(job: ConvertJob, folder: Path) -> Path:
 
 def _check_image(path: Path, job: ConvertJob) -> None:
     """Raise unless a file is a complete three-dimensional image."""
-    import nibabel as nib
     import numpy as np
 
+    from mrs_pipeline.anatomy import load_image
+
     try:
-        image = nib.load(path)
-        data = np.asanyarray(image.dataobj)  # type: ignore[attr-defined]  # nibabel's base class lacks what every image has
-    except Exception as error:  # nibabel, zlib and gzip each raise their own kinds
-        raise InputError(
-            f"not a readable image ({' '.join(str(error).split())})", remedy="copy it again", path=job.shown[0]
-        ) from error
+        data = np.asanyarray(load_image(path).dataobj)
+    except InputError as error:
+        raise InputError(error.problem, remedy=error.remedy, path=job.shown[0]) from error
     if data.ndim != T1W_DIMENSIONS or not np.any(data):
         raise InputError(
             f"not a T1-weighted volume: the array is {' x '.join(map(str, data.shape))}",

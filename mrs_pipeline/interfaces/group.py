@@ -7,9 +7,8 @@ from typing import Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, TraitedSpec, isdefined, traits
 
-from mrs_pipeline import stats
 from mrs_pipeline.config import Study
-from mrs_pipeline.files import atomic_write
+from mrs_pipeline.files import atomic_write, read_json
 from mrs_pipeline.interfaces.base import MrsInterface
 from mrs_pipeline.interfaces.stats import FREEZE_FILE, UNBLINDED, load_state
 
@@ -35,7 +34,7 @@ class BlindedReport(MrsInterface):
         from mrs_pipeline.report.group_blind import write_group_report
 
         roots = [Path(root) for root in (self.inputs.freeze, self.inputs.out_dir) if isdefined(root)]
-        frozen = next((stats.read_json(root / FREEZE_FILE) for root in roots if (root / FREEZE_FILE).exists()), None)
+        frozen = next((read_json(root / FREEZE_FILE) for root in roots if (root / FREEZE_FILE).exists()), None)
         study = Study.model_validate_json(self.inputs.study)
         write_group_report(load_state(self.inputs.state), study, cwd / "files" / "group" / "group.html", frozen)
         return {"folder": cwd / "files"}

@@ -11,18 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.files import sha256
+
+__all__ = ["PACKAGES", "code_digest", "cpu_model", "package_versions", "provenance", "sha256", "sources"]
 
 PACKAGES = (
     "mrs-pipeline", "antspyx", "lmfit", "nibabel", "nifti-mrs", "nilearn", "nipype", "numpy", "scipy", "spec2nii",
     "statsmodels",
 )  # fmt: skip
 """Packages whose versions decide the numbers."""
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @cache

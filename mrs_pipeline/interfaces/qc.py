@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
+from mrs_pipeline.files import read_json, write_json
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ DEFINITIONS = {
     "protocol_deviations": "number of protocol fields outside their tolerance",
 }
 """Metrics that do not come from preprocessing."""
-PLACEMENT = ("outside_head", "skull_mm", "ventricle_mm", "deep_grey", "name")
+PLACEMENT = ("outside_head", "skull_mm", "ventricle_mm", "deep_grey")
 FIT_METRICS = ("status", "snr", "fwhm_hz", "fqn", "baseline_dimensions")
 
 
@@ -69,7 +70,7 @@ class Assess(MrsInterface):
         from mrs_pipeline.preprocess import METRIC_DEFINITIONS
         from mrs_pipeline.qc import assess, check_protocol
 
-        record = _json(self.inputs.preproc_record)
+        record = read_json(self.inputs.preproc_record)
         metrics = {**record["metrics"], **self._other_metrics()}
         sidecar = json.loads(self.inputs.sidecars).get("svs", {})
         identity = json.loads(self.inputs.identity)
@@ -87,22 +88,23 @@ class Assess(MrsInterface):
             "definitions": {k: v for k, v in {**METRIC_DEFINITIONS, **DEFINITIONS}.items() if k in metrics},
             "provenance": json.loads(self.inputs.provenance),
         }
-        (cwd / "qc.json").write_text(json.dumps(out, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        return {"qc": cwd / "qc.json"}
+        return {"qc": write_json(out, cwd / "qc.json")}
 
     def _other_metrics(self) -> dict[str, Any]:
         """Metrics of the fit, the voxel and the visits."""
-        fit = _json(self.inputs.fit)
+        fit = read_json(self.inputs.fit)
         found = {f"fit_{name}": fit.get(name) for name in FIT_METRICS}
-        found["water_over_tcr"] = _json(self.inputs.quantify_record)["water_over_tcr"]
-        tissue = _json(self.inputs.tissue)["fractions"]
+        found["water_over_tcr"] = read_json(self.inputs.quantify_record)["water_over_tcr"]
+        tissue = read_json(self.inputs.tissue)["fractions"]
         found["voxel_inside"] = None if tissue is None else tissue["inside"]
-        placement = _json(self.inputs.tissue)["placement"]
+        described = read_json(self.inputs.tissue)
+        placement = described["placement"]
+        found["voxel_name"] = described["name"]
         found |= {f"voxel_{name}": None if placement is None else placement[name] for name in PLACEMENT}
         if isdefined(self.inputs.overlap):
             found |= {
                 f"visit_{key}": value
-                for key, value in _json(self.inputs.overlap).items()
+                for key, value in read_json(self.inputs.overlap).items()
                 if isinstance(value, int | float)
             }
         return found
@@ -120,8 +122,3 @@ def scan_facts(scan: NiftiMrs, sidecar: dict[str, Any]) -> dict[str, Any]:
         "field_mhz": spectrum.carrier_mhz,
         "manufacturer": sidecar.get("Manufacturer") or scan.manufacturer,
     }
-
-
-def _json(path: str) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return data

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nipype.interfaces.base import File, TraitedSpec, traits
 
 from mrs_pipeline.errors import MrsError
+from mrs_pipeline.files import read_json, write_json
 from mrs_pipeline.interfaces.anatomy import read_tissue
 from mrs_pipeline.interfaces.base import MrsInterface
 
@@ -78,7 +79,7 @@ class Quantify(MrsInterface):
             ScanTiming.of(metabolite, water, age=self._age()),
             QuantifySection.model_validate_json(self.inputs.settings),
         )
-        if json.loads(Path(self.inputs.basis_record).read_text(encoding="utf-8"))["te_mismatch"]:
+        if read_json(self.inputs.basis_record)["te_mismatch"]:
             quantified = marked(quantified, "basis_te_mismatch")
         dictionary = write_concentrations(quantified, json.loads(self.inputs.identity), cwd / "concentrations.tsv")
         record = {
@@ -91,8 +92,11 @@ class Quantify(MrsInterface):
             "sensitivity": [asdict(item) for item in quantified.sensitivity],
             "warnings": [*problems, *quantified.warnings],
         }
-        (cwd / "quantify.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-        return {"concentrations": cwd / "concentrations.tsv", "dictionary": dictionary, "record": cwd / "quantify.json"}
+        return {
+            "concentrations": cwd / "concentrations.tsv",
+            "dictionary": dictionary,
+            "record": write_json(record, cwd / "quantify.json"),
+        }
 
     def _water_fit(self, water: Any) -> tuple[Any, list[str]]:  # noqa: ANN401  Spectrum and WaterFit or None
         """Fit the water line; a water scan that cannot be fitted costs the absolute units, and is said."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ class Report(MrsInterface):
         )
 
     def _voxel_view(self) -> VoxelView | None:
-        import nibabel as nib
         import numpy as np
 
+        from mrs_pipeline.anatomy import load_image
         from mrs_pipeline.nifti_mrs import read
         from mrs_pipeline.report import VoxelView
 
@@ -156,11 +157,10 @@ class Report(MrsInterface):
         if not isdefined(self.inputs.t1w) or not scan.is_localised:
             return None
         try:
-            image: Any = nib.load(self.inputs.t1w)
-            values = np.asarray(image.dataobj, dtype=np.float32)
-        except (OSError, EOFError, nib.filebasedimages.ImageFileError):
+            image = load_image(self.inputs.t1w)
+        except InputError:
             return None  # the tissue step has said what is wrong with the image
-        return VoxelView(values, np.asarray(image.affine), scan.affine)
+        return VoxelView(np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine), scan.affine)
 
 
 def scan_status(

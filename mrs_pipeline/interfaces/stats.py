@@ -12,6 +12,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, Trai
 from mrs_pipeline import stats
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.files import read_json, write_json
 from mrs_pipeline.interfaces.base import MrsInterface
 from mrs_pipeline.interfaces.provenance import package_versions
 
@@ -91,10 +92,10 @@ class FreezeAnalysisSet(MrsInterface):
         if existing.exists():
             reason = self.inputs.refreeze if isdefined(self.inputs.refreeze) else None
             frozen = stats.refreeze(
-                stats.read_json(existing), frozen, reason=reason, unblinded=(out_dir / RECORD_FILE).exists()
+                read_json(existing), frozen, reason=reason, unblinded=(out_dir / RECORD_FILE).exists()
             )
         folder = cwd / "files"
-        stats.write_json(frozen, folder / FREEZE_FILE)
+        write_json(frozen, folder / FREEZE_FILE)
         return {"folder": folder}
 
 
@@ -135,7 +136,7 @@ class CompareArms(MrsInterface):
                 remedy="run with --freeze first",
                 path=path,
             )
-        frozen, today = stats.read_json(path), stats.freeze_of(blinded, study, package_versions())
+        frozen, today = read_json(path), stats.freeze_of(blinded, study, package_versions())
         stats.verify(frozen, today)
         return frozen, stats.software_changes(frozen, today)
 

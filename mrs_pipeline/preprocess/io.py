@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.files import atomic_write
+from mrs_pipeline.files import atomic_write, read_json, write_json
 from mrs_pipeline.preprocess.types import Evidence, Preprocessed, StepRecord
 from mrs_pipeline.spectrum import Spectrum
+
+AGAIN = "run the preprocessing of this scan again"
 
 
 def save(result: Preprocessed, json_path: str | Path, evidence_path: str | Path) -> None:
@@ -20,8 +21,7 @@ def save(result: Preprocessed, json_path: str | Path, evidence_path: str | Path)
 
     The spectra themselves are NIfTI-MRS files, written through ``mrs_pipeline.nifti_mrs``.
     """
-    text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(json_path, text)
+    write_json(result.to_dict(), json_path)
     arrays: dict[str, Any] = {key: result.evidence[key] for key in sorted(result.evidence)}
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
@@ -53,26 +53,12 @@ def load(
             evidence={} if evidence_path is None else load_evidence(evidence_path),
         )
     except (KeyError, TypeError) as error:
-        raise InputError(
-            f"not a preprocessing record ({error})", remedy="run the preprocessing of this scan again", path=json_path
-        ) from error
+        raise InputError(f"not a preprocessing record ({error})", remedy=AGAIN, path=json_path) from error
 
 
 def load_record(json_path: str | Path) -> dict[str, Any]:
     """Read ``preproc.json`` as a dictionary."""
-    try:
-        data = json.loads(Path(json_path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"the preprocessing record cannot be read ({error})",
-            remedy="run the preprocessing of this scan again",
-            path=json_path,
-        ) from error
-    if not isinstance(data, dict):
-        raise InputError(
-            "not a preprocessing record", remedy="run the preprocessing of this scan again", path=json_path
-        )
-    return data
+    return read_json(json_path, remedy=AGAIN)
 
 
 def load_evidence(evidence_path: str | Path) -> Evidence:
@@ -83,6 +69,6 @@ def load_evidence(evidence_path: str | Path) -> Evidence:
     except (OSError, ValueError) as error:
         raise InputError(
             f"the evidence arrays cannot be read ({error})",
-            remedy="run the preprocessing of this scan again",
+            remedy=AGAIN,
             path=evidence_path,
         ) from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from mrs_pipeline.files import atomic_write
+from mrs_pipeline.files import atomic_write, write_json
 from mrs_pipeline.quantify.concentrations import Concentration, Quantified
 from mrs_pipeline.quantify.sensitivity import Alternative
 
@@ -78,9 +77,7 @@ def write_concentrations(quantified: Quantified, entities: Mapping[str, str | No
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join(_cell({**head, **asdict(row)}[column]) for column in COLUMNS) for row in quantified.rows]
     atomic_write(path, "\n".join(lines) + "\n")
-    dictionary = path.with_suffix(".json")
-    atomic_write(dictionary, json.dumps(data_dictionary(quantified), indent=2, ensure_ascii=False) + "\n")
-    return dictionary
+    return write_json(data_dictionary(quantified), path.with_suffix(".json"))
 
 
 def data_dictionary(quantified: Quantified) -> dict[str, Any]:
@@ -94,7 +91,7 @@ def data_dictionary(quantified: Quantified) -> dict[str, Any]:
             "PresetTitle": quantified.preset_title,
             "PresetStatus": quantified.preset_status,
             "Constants": {key: asdict(constant) for key, constant in quantified.constants.items()},
-            "UncertaintyBudget": [_jsonable(asdict(budget)) for budget in quantified.budgets],
+            "UncertaintyBudget": [asdict(budget) for budget in quantified.budgets],
             "Sensitivity": [_rounded(item) for item in quantified.sensitivity],
             "Warnings": list(quantified.warnings),
         },
@@ -103,10 +100,6 @@ def data_dictionary(quantified: Quantified) -> dict[str, Any]:
 
 def _rounded(item: Alternative) -> dict[str, Any]:
     return {**asdict(item), "value": float(f"{item.value:.6g}"), "change": round(item.change, 5)}
-
-
-def _jsonable(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: None if isinstance(value, float) and value != value else value for key, value in values.items()}  # noqa: PLR0124  NaN
 
 
 def _cell(value: object) -> str:

@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from mrs_pipeline import stats
 from mrs_pipeline.config import Study
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.qc import Rule, load_rules
 from mrs_pipeline.report.group_figures import Limit, Point, scatter, strip
-from mrs_pipeline.report.html import format_number, render, write_page
+from mrs_pipeline.report.html import format_number, render
 
 METRICS: dict[str, tuple[str, str]] = {
     "snr_tcr": ("SNR of tCr", ""),
@@ -88,7 +89,7 @@ def group_page(blinded: stats.Blinded, study: Study, frozen: dict[str, Any] | No
 
 def write_group_report(blinded: stats.Blinded, study: Study, path: Path, frozen: dict[str, Any] | None = None) -> None:
     """Write the blinded report."""
-    write_page(path, group_page(blinded, study, frozen))
+    atomic_write(path, group_page(blinded, study, frozen))
 
 
 def _counts(blinded: stats.Blinded) -> dict[str, int]:

@@ -12,9 +12,10 @@ from markupsafe import Markup
 
 from mrs_pipeline import __version__, stats
 from mrs_pipeline.config import Study
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.report.group_blind import SHOWN, flow_view
 from mrs_pipeline.report.group_figures import Arm, ForestRow, change_scatter, forest, spaghetti
-from mrs_pipeline.report.html import format_number, render, write_page
+from mrs_pipeline.report.html import format_number, render
 
 MODEL_WORDS = {
     "ancova-hc3": "ANCOVA, HC3",
@@ -78,7 +79,7 @@ def trial_page(comparison: stats.Comparison, study: Study) -> str:
 
 def write_trial_report(comparison: stats.Comparison, study: Study, path: Path) -> None:
     """Write the trial report."""
-    write_page(path, trial_page(comparison, study))
+    atomic_write(path, trial_page(comparison, study))
 
 
 def headline(effects: pd.DataFrame, alpha: float) -> list[str]:

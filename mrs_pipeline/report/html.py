@@ -13,8 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrs_pipeline.files import atomic_write
-
 if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
@@ -51,14 +49,6 @@ def environment() -> Environment:
 def render(template: str, /, **context: Any) -> str:  # noqa: ANN401  a template takes any context
     """Render a template of this room to text."""
     return environment().get_template(template).render(**context)
-
-
-def write_page(path: str | Path, text: str) -> Path:
-    """Write text to ``path`` so that a reader never sees half a file.
-
-    The folder is made when absent; the text goes to a temporary file in it, is flushed to disk and renamed.
-    """
-    return atomic_write(path, text)
 
 
 def format_number(value: object, digits: int = 3) -> str:

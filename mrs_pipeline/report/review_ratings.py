@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.report.html import MISSING, write_page
+from mrs_pipeline.files import atomic_write, write_json
+from mrs_pipeline.report.html import MISSING
 from mrs_pipeline.stats import SCAN_KEYS
 
 RATINGS = ("good", "doubtful", "bad")
@@ -164,16 +165,9 @@ def save_rating(path: Path, rating: Rating) -> tuple[Rating, ...]:
     with _locked(path.with_name(f".{path.name}.lock")):
         others = [old for old in read_ratings(path) if (old.scan, old.reviewer) != (rating.scan, rating.reviewer)]
         ratings = tuple(sorted([*others, rating], key=lambda item: (*item.scan, item.reviewer)))
-        write_page(path, table(ratings))
-        write_page(path.with_suffix(".json"), dictionary())
+        atomic_write(path, table(ratings))
+        write_json({name: {"Description": DESCRIPTIONS[name]} for name in COLUMNS}, path.with_suffix(".json"))
     return ratings
-
-
-def dictionary() -> str:
-    """Return the table's BIDS data dictionary as JSON text."""
-    import json
-
-    return json.dumps({name: {"Description": DESCRIPTIONS[name]} for name in COLUMNS}, indent=2) + "\n"
 
 
 def table(ratings: tuple[Rating, ...]) -> str:

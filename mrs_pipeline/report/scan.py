@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.report import figures
-from mrs_pipeline.report.html import inline_svg, render, write_page
+from mrs_pipeline.report.html import inline_svg, render
 from mrs_pipeline.report.scan_model import (
     FitView,
     Metric,
@@ -97,7 +98,7 @@ def write_scan_report(report: ScanReport, path: str | Path) -> Path:
     Path
         The file written. The same report gives the same bytes.
     """
-    return write_page(path, scan_page(report))
+    return atomic_write(path, scan_page(report))
 
 
 def scan_page(report: ScanReport) -> str:

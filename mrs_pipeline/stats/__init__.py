@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mrs_pipeline.files import read_json, sha256, write_json
+
 if TYPE_CHECKING:
     from mrs_pipeline.stats.columns import (
         CONCENTRATION_COLUMNS,
@@ -47,13 +49,10 @@ if TYPE_CHECKING:
         read_allocation,
         read_blinded,
         read_external,
-        read_json,
         read_participants,
         read_ratings,
         read_tsv,
         records,
-        sha256,
-        write_json,
         write_tsv,
     )
     from mrs_pipeline.stats.level import (
@@ -129,8 +128,7 @@ _HOME = {
     ),
     "io": (
         "Allocation", "Sources", "arm_like_columns", "collect", "read_allocation", "read_blinded",
-        "read_external", "read_json", "read_participants", "read_ratings", "read_tsv", "records", "sha256",
-        "write_json", "write_tsv",
+        "read_external", "read_participants", "read_ratings", "read_tsv", "records", "write_tsv",
     ),
     "level": (
         "Blinded", "check_plan", "flow_by_arm", "flow_table", "freeze_of", "qc_table", "read_blinded_trial",

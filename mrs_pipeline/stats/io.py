@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from mrs_pipeline.errors import InputError, StudyError
-from mrs_pipeline.files import atomic_write
+from mrs_pipeline.files import atomic_write, read_json, sha256, write_json
 from mrs_pipeline.stats.columns import CONCENTRATION_COLUMNS, SCAN_KEYS, UNIT_COLUMNS
 
 MISSING = ("n/a", "", "NA", "NaN", "nan")
@@ -56,35 +54,12 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def write_tsv(frame: pd.DataFrame, path: Path, dictionary: Mapping[str, Any] | None = None) -> None:
     """Write a BIDS table (``n/a`` for missing, ten significant digits) and its data dictionary beside it."""
     text = frame.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.10g", lineterminator="\n")
     atomic_write(path, text)
     if dictionary is not None:
         write_json(dictionary, path.with_suffix(".json"))
-
-
-def write_json(value: Mapping[str, Any], path: Path) -> None:
-    """Write JSON with two spaces of indent and a final newline."""
-    atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, or raise `InputError` naming the file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"not readable as JSON ({error})", remedy="run the participant level again for this scan", path=path
-        ) from error
-    if not isinstance(value, dict):
-        raise InputError("the JSON file does not hold an object", remedy="run the participant level again", path=path)
-    return value
 
 
 def read_tsv(path: Path, text: tuple[str, ...] = _TEXT_COLUMNS) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.files import sha256
 from mrs_pipeline.stats.columns import QC_COLUMNS, SCAN_KEYS
 from mrs_pipeline.stats.freeze import build_freeze, canonical_hash
 from mrs_pipeline.stats.inclusion import decide
@@ -23,7 +24,6 @@ from mrs_pipeline.stats.io import (
     read_participants,
     read_ratings,
     read_tsv,
-    sha256,
 )
 from mrs_pipeline.stats.panel import Trial, is_analysed, off_window, region_labels
 from mrs_pipeline.stats.participant_flow import flow

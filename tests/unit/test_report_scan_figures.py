@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mrs_pipeline.files import atomic_write
 from mrs_pipeline.report import figures
-from mrs_pipeline.report.html import format_number, format_percent, format_value, inline_svg, write_page
+from mrs_pipeline.report.html import format_number, format_percent, format_value, inline_svg
 
 RNG = np.random.default_rng(7)
 
@@ -226,9 +227,9 @@ def test_other_values_as_printed():
 
 
 def test_a_failed_write_leaves_the_old_page_and_no_rest(tmp_path):
-    page = write_page(tmp_path / "page.html", "old")
+    page = atomic_write(tmp_path / "page.html", "old")
     with pytest.raises(UnicodeEncodeError):
-        write_page(page, "new \ud800")
+        atomic_write(page, "new \ud800")
     assert page.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
