@@ -1,8 +1,8 @@
 """``mrs-pipeline submit``: the participants as a SLURM array job, then the group level.
 
 The command fills in one shell script, ``OUT_DIR/logs/slurm-N/slurm_array.sh``, and runs it; the script is the whole
-truth about what was submitted and can be edited and run again by hand. ``containers/slurm_array.sh`` is the same script
-with example settings.
+truth about what was submitted and can be edited and run again by hand. The script shipped here is whole, with example
+settings (``containers/slurm_array.sh`` links to it); the command replaces its settings and nothing else.
 """
 
 from __future__ import annotations
@@ -218,22 +218,27 @@ def _binds(args: argparse.Namespace) -> list[str]:
 
 
 def render_script(plan: Plan) -> str:
-    """Return the script with the plan's settings, every value quoted for the shell."""
+    """Return the script with the plan's settings in place of the examples, every value quoted for the shell."""
     values = {
         "BIDS_DIR": shlex.quote(str(plan.bids_dir)),
         "OUT_DIR": shlex.quote(str(plan.out_dir)),
         "LOG_DIR": shlex.quote(str(plan.log_dir)),
-        "RUN": shlex.join(plan.run),
-        "OPTIONS": shlex.join(plan.options),
-        "PARTICIPANT_OPTIONS": shlex.join(plan.participant_options),
-        "SBATCH": shlex.join(plan.sbatch),
-        "PARTICIPANT_RESOURCES": shlex.join(plan.participant_resources),
-        "GROUP_RESOURCES": shlex.join(plan.group_resources),
+        "RUN": f"({shlex.join(plan.run)})",
+        "OPTIONS": f"({shlex.join(plan.options)})",
+        "PARTICIPANT_OPTIONS": f"({shlex.join(plan.participant_options)})",
+        "SBATCH": f"({shlex.join(plan.sbatch)})",
+        "PARTICIPANT_RESOURCES": f"({shlex.join(plan.participant_resources)})",
+        "GROUP_RESOURCES": f"({shlex.join(plan.group_resources)})",
         "ARRAY_LIMIT": str(plan.array_limit),
         "GROUP": "yes" if plan.group else "no",
     }
-    template = (Path(__file__).parent / "templates" / "slurm_array.sh").read_text(encoding="utf-8")
-    return re.sub(r"(?<==)(\(?)@([A-Z_]+)@", lambda match: match[1] + values[match[2]], template)
+    text = (Path(__file__).parent / "templates" / "slurm_array.sh").read_text(encoding="utf-8")
+    for name, value in values.items():
+        text, found = re.subn(
+            rf"^{name}=.*$", lambda _, name=name, value=value: f"{name}={value}", text, flags=re.MULTILINE
+        )
+        assert found == 1, f"{name} is set {found} times in the script"
+    return text
 
 
 def write_script(plan: Plan, labels: Sequence[str]) -> Path:

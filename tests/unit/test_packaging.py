@@ -95,7 +95,7 @@ def test_a_wheel_carries_every_room_and_the_workflows(wheel):
     data = {
         f"mrs_pipeline/{p.relative_to(ROOT / 'mrs_pipeline').as_posix()}"
         for p in (ROOT / "mrs_pipeline").rglob("*")
-        if p.suffix in {".toml", ".json", ".html", ".css", ".js", ".csv"}
+        if p.suffix in {".toml", ".json", ".html", ".css", ".js", ".csv", ".sh"}
     }
     assert sources - names == set()
     assert data - names == set()

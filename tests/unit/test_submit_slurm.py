@@ -80,9 +80,21 @@ def test_hand_editable_script_is_the_one_that_is_submitted():
     assert (REPOSITORY / "containers" / "slurm_array.sh").read_text() == submit.render_script(EXAMPLE)
 
 
-def test_no_setting_is_left_open():
-    assert "=@" not in submit.render_script(EXAMPLE)
-    assert "(@" not in submit.render_script(EXAMPLE)
+def test_every_setting_of_the_script_is_replaced():
+    plan = submit.Plan(
+        bids_dir=Path("/mine/b"), out_dir=Path("/mine/o"), log_dir=Path("/mine/l"), run=("mine", "run"),
+        options=("--mine", r"a\1 b"), participant_options=("--mine-2",), sbatch=("--mine-3",),
+        participant_resources=("--mine-4",), group_resources=("--mine-5",), array_limit=7, group=False,
+    )  # fmt: skip
+    ours, example = submit.render_script(plan).splitlines(), submit.render_script(EXAMPLE).splitlines()
+    start, end = (index for index, line in enumerate(example) if line.startswith("# ----"))
+    settings = [line for line in example[start:end] if not line.startswith("#")]
+    assert [a for a, b in zip(ours, example, strict=True) if a != b] == [
+        "BIDS_DIR=/mine/b", "OUT_DIR=/mine/o", "LOG_DIR=/mine/l", "RUN=(mine run)", r"OPTIONS=(--mine 'a\1 b')",
+        "PARTICIPANT_OPTIONS=(--mine-2)", "SBATCH=(--mine-3)", "PARTICIPANT_RESOURCES=(--mine-4)",
+        "GROUP_RESOURCES=(--mine-5)", "ARRAY_LIMIT=7", "GROUP=no",
+    ]  # fmt: skip
+    assert len(settings) == 11
 
 
 def test_submits_an_array_and_the_group_after_it(study, capsys):

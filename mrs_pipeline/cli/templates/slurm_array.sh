@@ -10,22 +10,22 @@ set -euo pipefail
 # ---- settings ----------------------------------------------------------------------------------------------------
 # Folders must be visible to every node. LOG_DIR/participants.txt holds one label a line; it is made from BIDS_DIR
 # when it is not there.
-BIDS_DIR=@BIDS_DIR@
-OUT_DIR=@OUT_DIR@
-LOG_DIR=@LOG_DIR@
+BIDS_DIR=/data/bids
+OUT_DIR=/data/derivatives/mrs-pipeline
+LOG_DIR=/data/derivatives/mrs-pipeline/logs/slurm
 # The command; in a container for example (apptainer run --cleanenv --bind /data mrs-pipeline.sif).
-RUN=(@RUN@)
+RUN=(mrs-pipeline run)
 # Options of both levels, and of the participant level alone.
-OPTIONS=(@OPTIONS@)
-PARTICIPANT_OPTIONS=(@PARTICIPANT_OPTIONS@)
+OPTIONS=()
+PARTICIPANT_OPTIONS=()
 # What SLURM is asked for: in both jobs, for each participant, for the group level.
-SBATCH=(@SBATCH@)
-PARTICIPANT_RESOURCES=(@PARTICIPANT_RESOURCES@)
-GROUP_RESOURCES=(@GROUP_RESOURCES@)
+SBATCH=(--partition=main)
+PARTICIPANT_RESOURCES=(--time=02:00:00 --mem=4G --cpus-per-task=1)
+GROUP_RESOURCES=(--time=01:00:00 --mem=4G --cpus-per-task=1)
 # Tasks that may run at the same time.
-ARRAY_LIMIT=@ARRAY_LIMIT@
+ARRAY_LIMIT=50
 # yes: the group level follows; no: participants only.
-GROUP=@GROUP@
+GROUP=yes
 # ------------------------------------------------------------------------------------------------------------------
 
 # One thread a process: participants run side by side, a fit does not gain from threads, and results stay the same.
