@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -117,13 +118,16 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
         The spectrum cannot be fitted at all: more than one FID, no signal, not finite, or a window outside its
         bandwidth.
     """
-    with _threads().limit(limits=1, user_api="blas"):
-        prepared = prepare(spectrum, basis, settings)
-        fitted = run(prepared, settings, settings.ppm)
-        fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
-        if findings(fitted):
-            fitted, flags, notes = _retry(fitted, settings, flags, notes)
-        return summarise(fitted, flags, notes)
+    with one_thread():
+        return summarise(*minimise(spectrum, basis, settings))
+
+
+def minimise(spectrum: Spectrum, basis: Basis, settings: FitSection) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
+    """Fit with every retry, before anything is summarised: the minimisation, its flags and their words."""
+    prepared = prepare(spectrum, basis, settings)
+    fitted = run(prepared, settings, settings.ppm)
+    fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
+    return _retry(fitted, settings, flags, notes) if findings(fitted) else (fitted, flags, notes)
 
 
 def _retry(
@@ -165,8 +169,13 @@ def _other_starts(prepared: Prepared) -> tuple[Prepared, ...]:
 
 @cache
 def _threads() -> ThreadpoolController:
-    """Return the handle on the linear-algebra threads: for matrices this small a second thread only costs time."""
+    """Return the handle on the linear-algebra threads."""
     return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Hold linear algebra to one thread: for matrices this small a second one only costs time."""
+    return _threads().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection) -> Prepared:
