@@ -59,10 +59,13 @@ GROUP_FILES: Mapping[str, str] = MappingProxyType(
         "analysis_set": "group/analysis-set.json",
         "ratings": "group/ratings.tsv",
         "report": "group/group.html",
+        "unblinded_flow": "group/unblinded/flow.tsv",
         "effects": "group/unblinded/effects.tsv",
+        "effects_notes": "group/unblinded/effects-notes.tsv",
         "responders": "group/unblinded/responders.tsv",
         "correlations": "group/unblinded/correlations.tsv",
         "trial_report": "group/unblinded/trial-report.html",
+        "unblinding": "group/unblinded/unblinding.json",
     }
 )
 """Group-level files, relative to the derivatives."""

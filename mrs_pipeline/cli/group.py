@@ -7,43 +7,19 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mrs_pipeline import errors
-from mrs_pipeline.config import Study
+from mrs_pipeline.bids import GROUP_FILES
 from mrs_pipeline.errors import AnalysisError, MrsError, StudyError
+from mrs_pipeline.files import read_json, sha256, write_json
+
+if TYPE_CHECKING:
+    from mrs_pipeline.workflows.group import GroupRequest
 
 
-def run_group(
-    bids_dir: Path,
-    out_dir: Path,
-    study: Study,
-    *,
-    freeze: bool = False,
-    refreeze: str | None = None,
-    allocation: Path | None = None,
-    reference_arm: str | None = None,
-    concentrations: Path | None = None,
-) -> int:
-    """Run the group level.
-
-    Parameters
-    ----------
-    bids_dir, out_dir
-        BIDS folder and output folder.
-    study
-        Settings.
-    freeze, refreeze
-        Freeze the analysis set; the reason for replacing an existing freeze (implies `freeze`).
-    allocation, reference_arm
-        Allocation file and the name of arm a; needs a freeze that still holds.
-    concentrations
-        Concentrations table from elsewhere.
-
-    Returns
-    -------
-    int
-        0 when everything asked for was written.
+def run_group(request: GroupRequest) -> int:
+    """Run the group level and return the exit code: 0 when everything asked for was written.
 
     Raises
     ------
@@ -52,72 +28,50 @@ def run_group(
     MrsError
         The group level cannot be made from what is there (exit code 1).
     """
-    freeze = freeze or refreeze is not None
-    _check_request(
-        bids_dir,
-        out_dir,
-        study,
-        freeze=freeze,
-        allocation=allocation,
-        reference_arm=reference_arm,
-        concentrations=concentrations,
-    )
-    out_dir.mkdir(parents=True, exist_ok=True)
     from mrs_pipeline.workflows.group import init_group_wf
 
+    _check_files(request)
+    _check_request(request)
+    request.out_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mrs-group-") as folder:
-        workflow = init_group_wf(
-            bids_dir=bids_dir.resolve(),
-            out_dir=out_dir.resolve(),
-            study=study.model_dump_json(),
-            freeze=freeze,
-            refreeze=refreeze,
-            compare=allocation is not None or (freeze and study.analysis.design == "single-arm"),
-            allocation=None if allocation is None else allocation.resolve(),
-            reference_arm=reference_arm,
-            concentrations=None if concentrations is None else concentrations.resolve(),
-        )
+        workflow = init_group_wf(request=request)
         workflow.base_dir = folder
         _run(workflow, Path(folder))
         _warn(Path(folder))
-    if allocation is not None:
-        _record_unblinding(out_dir, allocation, reference_arm)
-    _say(out_dir, frozen=freeze, compared=allocation is not None)
+    if request.allocation is not None:
+        _record_unblinding(request.out_dir, request.allocation, request.reference_arm)
+    _say(request)
     return 0
 
 
-def _check_request(
-    bids_dir: Path,
-    out_dir: Path,
-    study: Study,
-    *,
-    freeze: bool,
-    allocation: Path | None,
-    reference_arm: str | None,
-    concentrations: Path | None,
-) -> None:
-    """Refuse requests that contradict themselves."""
-    if not bids_dir.exists():
-        raise StudyError("no such file or folder", remedy="check the path", path=bids_dir)
-    for flag, path in (("--allocation", allocation), ("--concentrations", concentrations)):
+def _check_files(request: GroupRequest) -> None:
+    """Refuse files and folders that are not there."""
+    if not request.bids_dir.exists():
+        raise StudyError("no such file or folder", remedy="check the path", path=request.bids_dir)
+    for flag, path in (("--allocation", request.allocation), ("--concentrations", request.concentrations)):
         if path is not None and not path.is_file():
             raise StudyError("there is no such file", remedy=f"give a tab-separated table with {flag}", path=path)
-    if freeze and allocation is not None:
+
+
+def _check_request(request: GroupRequest) -> None:
+    """Refuse requests that contradict themselves."""
+    allocation = request.allocation
+    if request.freezes and allocation is not None:
         raise StudyError(
             "--freeze and --allocation in one command",
             remedy="freeze first, blind to the arms; then run again with --allocation",
         )
-    if allocation is None and reference_arm is not None:
+    if allocation is None and request.reference_arm is not None:
         raise StudyError(
             "--reference-arm without --allocation", remedy="give the allocation file, or leave --reference-arm out"
         )
-    if allocation is not None and _inside(allocation, bids_dir, out_dir):
+    if allocation is not None and _inside(allocation, request.bids_dir, request.out_dir):
         raise StudyError(
             "the allocation file lies inside the data, where it would unblind whoever looks",
             remedy="keep it outside the BIDS and output folders",
             path=allocation,
         )
-    if len(study.study.visits) < 2:
+    if len(request.study.study.visits) < 2:
         raise StudyError(
             "[study] visits names fewer than two visits", remedy="name the baseline and at least one follow-up session"
         )
@@ -158,29 +112,25 @@ def _error_of(problem: dict[str, Any]) -> MrsError:
 
 def _record_unblinding(out_dir: Path, allocation: Path, reference_arm: str | None) -> None:
     """Append when, with which allocation and on which freeze the arms were compared (the only date)."""
-    from mrs_pipeline.stats import read_json, sha256, write_json
-
-    path = out_dir / "group" / "unblinded" / "unblinding.json"
+    path = out_dir / GROUP_FILES["unblinding"]
     earlier = read_json(path)["records"] if path.exists() else []
     record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "allocation_sha256": sha256(allocation),
         "reference_arm": reference_arm,
-        "freeze": read_json(out_dir / "group" / "analysis-set.json")["hash"],
+        "freeze": read_json(out_dir / GROUP_FILES["analysis_set"])["hash"],
     }
     write_json({"records": [*earlier, record]}, path)
 
 
-def _say(out_dir: Path, *, frozen: bool, compared: bool) -> None:
+def _say(request: GroupRequest) -> None:
     """Say where the results are."""
-    from mrs_pipeline.stats import read_json
-
-    group = out_dir / "group"
-    print(f"group tables: {group}")
-    if frozen:
-        digest = read_json(group / "analysis-set.json")["hash"]
-        print(f"analysis set frozen: {group / 'analysis-set.json'} (sha256 {digest})")
-        if (group / "unblinded" / "unblinding.json").exists():
+    out_dir = request.out_dir
+    print(f"group tables: {out_dir / 'group'}")
+    if request.freezes:
+        frozen = out_dir / GROUP_FILES["analysis_set"]
+        print(f"analysis set frozen: {frozen} (sha256 {read_json(frozen)['hash']})")
+        if (out_dir / GROUP_FILES["unblinding"]).exists():
             print("warning: group/unblinded holds results of an earlier comparison", file=sys.stderr)
-    if compared:
-        print(f"arm comparison: {group / 'unblinded' / 'trial-report.html'}")
+    if request.allocation is not None:
+        print(f"arm comparison: {out_dir / GROUP_FILES['trial_report']}")

@@ -95,14 +95,17 @@ def run(args: argparse.Namespace) -> int:
 
         return run_participants(args, study, study_path)
     from mrs_pipeline.cli.group import run_group
+    from mrs_pipeline.workflows.group import GroupRequest
 
     return run_group(
-        args.bids_dir,
-        args.output_dir,
-        study,
-        freeze=args.freeze,
-        refreeze=args.refreeze,
-        allocation=args.allocation,
-        reference_arm=args.reference_arm,
-        concentrations=args.concentrations,
+        GroupRequest(
+            bids_dir=args.bids_dir,
+            out_dir=args.output_dir,
+            study=study,
+            freeze=args.freeze,
+            refreeze=args.refreeze,
+            allocation=args.allocation,
+            reference_arm=args.reference_arm,
+            concentrations=args.concentrations,
+        )
     )

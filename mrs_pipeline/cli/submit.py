@@ -233,12 +233,13 @@ def render_script(plan: Plan) -> str:
         "GROUP": "yes" if plan.group else "no",
     }
     text = (Path(__file__).parent / "templates" / "slurm_array.sh").read_text(encoding="utf-8")
-    for name, value in values.items():
-        text, found = re.subn(
-            rf"^{name}=.*$", lambda _, name=name, value=value: f"{name}={value}", text, flags=re.MULTILINE
-        )
-        assert found == 1, f"{name} is set {found} times in the script"
-    return text
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        name, _, _ = line.partition("=")
+        if name in values:
+            lines[index] = f"{name}={values.pop(name)}"
+    assert not values, f"the script lacks {', '.join(values)}"
+    return "\n".join(lines)
 
 
 def write_script(plan: Plan, labels: Sequence[str]) -> Path:

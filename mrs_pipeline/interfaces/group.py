@@ -7,28 +7,24 @@ from typing import Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, TraitedSpec, isdefined, traits
 
+from mrs_pipeline.bids import GROUP_FILES
 from mrs_pipeline.config import Study
 from mrs_pipeline.files import atomic_write, read_json
 from mrs_pipeline.interfaces.base import MrsInterface
-from mrs_pipeline.interfaces.stats import FREEZE_FILE, UNBLINDED, load_state
+from mrs_pipeline.interfaces.stats import FREEZE_FILE, FolderOutput, StudyInput, load_state
 
 
-class _ReportInput(BaseInterfaceInputSpec):
+class _ReportInput(StudyInput):
     state = File(exists=True, mandatory=True)
-    study = traits.Str(mandatory=True, desc="study settings as JSON")
     out_dir = Directory(exists=True, desc="output with an earlier freeze")
     freeze = Directory(exists=True, desc="folder of a freeze made in this run")
-
-
-class _ReportOutput(TraitedSpec):
-    folder = Directory(desc="the page, laid out like the output")
 
 
 class BlindedReport(MrsInterface):
     """Write the blinded group report."""
 
     input_spec = _ReportInput
-    output_spec = _ReportOutput
+    output_spec = FolderOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         from mrs_pipeline.report.group_blind import write_group_report
@@ -36,7 +32,7 @@ class BlindedReport(MrsInterface):
         roots = [Path(root) for root in (self.inputs.freeze, self.inputs.out_dir) if isdefined(root)]
         frozen = next((read_json(root / FREEZE_FILE) for root in roots if (root / FREEZE_FILE).exists()), None)
         study = Study.model_validate_json(self.inputs.study)
-        write_group_report(load_state(self.inputs.state), study, cwd / "files" / "group" / "group.html", frozen)
+        write_group_report(load_state(self.inputs.state), study, cwd / "files" / GROUP_FILES["report"], frozen)
         return {"folder": cwd / "files"}
 
 
@@ -44,13 +40,13 @@ class TrialReport(MrsInterface):
     """Write the report of the arm comparison."""
 
     input_spec = _ReportInput
-    output_spec = _ReportOutput
+    output_spec = FolderOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         from mrs_pipeline.report.group_trial import write_trial_report
 
         study = Study.model_validate_json(self.inputs.study)
-        write_trial_report(load_state(self.inputs.state), study, cwd / "files" / UNBLINDED / "trial-report.html")
+        write_trial_report(load_state(self.inputs.state), study, cwd / "files" / GROUP_FILES["trial_report"])
         return {"folder": cwd / "files"}
 
 

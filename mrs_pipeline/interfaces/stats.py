@@ -10,15 +10,14 @@ from typing import Any
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, TraitedSpec, isdefined, traits
 
 from mrs_pipeline import stats
+from mrs_pipeline.bids import GROUP_FILES
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.files import read_json, write_json
 from mrs_pipeline.interfaces.base import MrsInterface
 from mrs_pipeline.interfaces.provenance import package_versions
 
-FREEZE_FILE = Path("group") / "analysis-set.json"
-UNBLINDED = Path("group") / "unblinded"
-RECORD_FILE = UNBLINDED / "unblinding.json"
+FREEZE_FILE = GROUP_FILES["analysis_set"]
 
 
 def load_state(path: str | Path) -> Any:  # noqa: ANN401  whatever the earlier node of this run wrote
@@ -31,57 +30,64 @@ def _save_state(value: object, path: Path) -> Path:
     return path
 
 
-class _StudyInput(BaseInterfaceInputSpec):
+class StudyInput(BaseInterfaceInputSpec):
+    """What every node of the group level is given."""
+
     study = traits.Str(mandatory=True, desc="study settings as JSON")
 
 
-class _CollectInput(_StudyInput):
+class _CollectInput(StudyInput):
     bids_dir = Directory(exists=True, mandatory=True)
     out_dir = Directory(exists=True, mandatory=True)
     concentrations = File(desc="table from elsewhere")
 
 
-class _CollectOutput(TraitedSpec):
-    state = File(desc="the blinded trial")
-    folder = Directory(desc="group/ tables")
+class FolderOutput(TraitedSpec):
+    """What every node of the group level leaves for the sink."""
+
+    folder = Directory(desc="files laid out like the output")
+
+
+class _StateOutput(FolderOutput):
+    state = File(desc="what the next node needs, pickled")
 
 
 class CollectTrial(MrsInterface):
     """Read the participant outputs and write the blinded tables."""
 
     input_spec = _CollectInput
-    output_spec = _CollectOutput
+    output_spec = _StateOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         study = Study.model_validate_json(self.inputs.study)
         table = Path(self.inputs.concentrations) if isdefined(self.inputs.concentrations) else None
         blinded = stats.read_blinded_trial(Path(self.inputs.bids_dir), Path(self.inputs.out_dir), study, table)
         folder = cwd / "files"
-        group = folder / "group"
-        stats.write_tsv(
-            blinded.concentrations, group / "concentrations.tsv", stats.data_dictionary(stats.CONCENTRATIONS)
-        )
-        stats.write_tsv(stats.qc_table(blinded), group / "qc.tsv", stats.data_dictionary(stats.QC))
-        stats.write_tsv(stats.flow_table(blinded, study), group / "flow.tsv", stats.data_dictionary(stats.FLOW))
+        tables = {
+            "concentrations": (blinded.concentrations, stats.CONCENTRATIONS),
+            "qc": (stats.qc_table(blinded), stats.QC),
+            "flow": (stats.flow_table(blinded, study), stats.FLOW),
+        }
+        for kind, (rows, columns) in tables.items():
+            stats.write_tsv(rows, folder / GROUP_FILES[kind], stats.data_dictionary(columns))
         (cwd / "warnings.json").write_text(json.dumps(blinded.warnings), encoding="utf-8")
         return {"state": _save_state(blinded, cwd / "blinded.pkl"), "folder": folder}
 
 
-class _FreezeInput(_StudyInput):
-    state = File(exists=True, mandatory=True)
+class _StateInput(StudyInput):
+    state = File(exists=True, mandatory=True, desc="the blinded trial")
     out_dir = Directory(exists=True, mandatory=True)
+
+
+class _FreezeInput(_StateInput):
     refreeze = traits.Str(desc="why an existing freeze is replaced")
-
-
-class _FreezeOutput(TraitedSpec):
-    folder = Directory(desc="group/analysis-set.json")
 
 
 class FreezeAnalysisSet(MrsInterface):
     """Freeze the analysis set, or confirm the one that exists."""
 
     input_spec = _FreezeInput
-    output_spec = _FreezeOutput
+    output_spec = FolderOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         study = Study.model_validate_json(self.inputs.study)
@@ -92,31 +98,24 @@ class FreezeAnalysisSet(MrsInterface):
         if existing.exists():
             reason = self.inputs.refreeze if isdefined(self.inputs.refreeze) else None
             frozen = stats.refreeze(
-                read_json(existing), frozen, reason=reason, unblinded=(out_dir / RECORD_FILE).exists()
+                read_json(existing), frozen, reason=reason, unblinded=(out_dir / GROUP_FILES["unblinding"]).exists()
             )
         folder = cwd / "files"
         write_json(frozen, folder / FREEZE_FILE)
         return {"folder": folder}
 
 
-class _CompareInput(_StudyInput):
-    state = File(exists=True, mandatory=True)
-    out_dir = Directory(exists=True, mandatory=True)
+class _CompareInput(_StateInput):
     freeze = Directory(exists=True, desc="folder of a freeze made in this run; default: the one in out_dir")
     allocation = File(exists=True, desc="participant_id, arm, strata...")
     reference_arm = traits.Str(desc="arm a")
-
-
-class _CompareOutput(TraitedSpec):
-    state = File(desc="the comparison")
-    folder = Directory(desc="group/unblinded/ tables")
 
 
 class CompareArms(MrsInterface):
     """Check the freeze, bring in the arms and estimate what the plan asks for."""
 
     input_spec = _CompareInput
-    output_spec = _CompareOutput
+    output_spec = _StateOutput
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         study = Study.model_validate_json(self.inputs.study)
@@ -124,7 +123,7 @@ class CompareArms(MrsInterface):
         frozen, drift = self._checked_freeze(blinded, study)
         comparison = stats.compare(blinded, self._allocation(blinded, study), study, frozen, drift)
         folder = cwd / "files"
-        stats.write_comparison(comparison, folder / UNBLINDED)
+        stats.write_comparison(comparison, folder / Path(GROUP_FILES["effects"]).parent)
         return {"state": _save_state(comparison, cwd / "comparison.pkl"), "folder": folder}
 
     def _checked_freeze(self, blinded: Any, study: Study) -> tuple[dict[str, Any], list[str]]:  # noqa: ANN401

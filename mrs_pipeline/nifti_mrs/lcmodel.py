@@ -120,15 +120,7 @@ def read_lcmodel_raw(
             remedy="convert the data to simultaneous sampling first",
             path=path,
         )
-    numbers = _numbers(_after_namelist(text, "NMID"), _unquoted(fields.get("FMTDAT")))
-    if numbers.size == 0 or numbers.size % 2:
-        raise InputError(
-            f"{numbers.size} numbers after $NMID, which are not pairs of real and imaginary part",
-            remedy="check that the file is complete (it may have been truncated)",
-            path=path,
-        )
-    scale = _positive(fields.get("TRAMP", "1"), "TRAMP", path) / _positive(fields.get("VOLUME", "1"), "VOLUME", path)
-    on_disk: ComplexArray = np.asarray((numbers[0::2] + 1j * numbers[1::2]) * scale, dtype=np.complex128)
+    on_disk = _complex_pairs(text, fields, path)
     inside = on_disk if _is_true(fields.get("BRUKER")) else on_disk.conj()
     return Spectrum(
         fid=inside,
@@ -138,6 +130,19 @@ def read_lcmodel_raw(
         echo_time=echo_time if echo_time is not None else _echo_time(text, path),
         repetition_time=repetition_time,
     )
+
+
+def _complex_pairs(text: str, fields: Namelist, path: Path) -> ComplexArray:
+    """Return the numbers after ``$NMID`` as a complex FID, shape ``(n_points,)``, times ``TRAMP / VOLUME``."""
+    numbers = _numbers(_after_namelist(text, "NMID"), _unquoted(fields.get("FMTDAT")))
+    if numbers.size == 0 or numbers.size % 2:
+        raise InputError(
+            f"{numbers.size} numbers after $NMID, which are not pairs of real and imaginary part",
+            remedy="check that the file is complete (it may have been truncated)",
+            path=path,
+        )
+    scale = _positive(fields.get("TRAMP", "1"), "TRAMP", path) / _positive(fields.get("VOLUME", "1"), "VOLUME", path)
+    return np.asarray((numbers[0::2] + 1j * numbers[1::2]) * scale, dtype=np.complex128)
 
 
 def _echo_time(text: str, path: Path) -> float | None:

@@ -1,11 +1,12 @@
 """The tables of the group level are a contract: code, documentation and the participant level agree on it."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mrs_pipeline import stats
-from mrs_pipeline.bids import GROUP_FILES
+from mrs_pipeline.bids import DERIVATIVES, GROUP_FILES, Entities, derivative_path
 from mrs_pipeline.quantify import COLUMNS as PARTICIPANT_COLUMNS
 from mrs_pipeline.quantify import DICTIONARY as PARTICIPANT_DICTIONARY
 
@@ -50,9 +51,38 @@ def test_every_column_is_documented_with_its_unit_in_order(name):
     assert list(documented) == list(TABLES[name])
 
 
-def test_every_group_file_is_documented():
-    for path in GROUP_FILES.values():
-        assert Path(path).name in OUTPUTS
+def documented_files(folder):
+    """File names of one folder of the listing in docs/outputs.md, braces expanded, without the scan's entities."""
+    listing = OUTPUTS.split("    dataset_description.json", 1)[1].split("\n\n", 1)[0]
+    section = re.split(r"\n    (?=\S)", re.split(rf"\n    {folder}/\s", listing, maxsplit=1)[1], maxsplit=1)[0]
+    names = re.findall(r"(?<![\w-])[\w.{},-]+\.(?:nii\.gz|json|tsv|html)(?!\S)", section)
+    return {name.removeprefix("..._") for text in names for name in expanded(text)}
+
+
+def expanded(text):
+    found = re.search(r"\{(.*)\}", text)
+    return [text.replace(found[0], part) for part in found[1].split(",")] if found else [text]
+
+
+@pytest.mark.parametrize("folder", ["mrs", "anat"])
+def test_the_listing_names_every_derivative_of_a_scan_and_no_other(folder):
+    stem = "sub-X_ses-Y_voi-Z_"
+    entities = Entities(sub="X", ses="Y", voi="Z")
+    kinds = [kind for kind, pattern in DERIVATIVES.items() if pattern.folder == folder]
+    names = {derivative_path(entities, kind).name.removeprefix(stem).removeprefix("sub-X_ses-Y_") for kind in kinds}
+    assert documented_files(f"sub-X/ses-Y/{folder}") == names
+
+
+@pytest.mark.parametrize("folder", ["group", "group/unblinded"])
+def test_the_listing_names_every_group_file_and_no_other(folder):
+    names = {Path(path).name for path in GROUP_FILES.values() if Path(path).parent.as_posix() == folder}
+    assert documented_files(folder) == names
+
+
+def test_the_listing_names_the_report_and_the_files_of_the_whole_output():
+    report = derivative_path(Entities(sub="X", ses="Y", voi="Z"), "report")
+    assert [kind for kind, pattern in DERIVATIVES.items() if not pattern.folder] == ["report"]
+    assert f"\n    {report}\n" in OUTPUTS
 
 
 def test_every_reason_is_documented():

@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from mrs_pipeline.workflows.group import GroupRequest
 
+from mrs_pipeline.bids import GROUP_FILES
 from mrs_pipeline.cli.group import run_group
 from mrs_pipeline.config import AnalysisSection, Study
 from mrs_pipeline.errors import InputError, StudyError
@@ -434,8 +436,8 @@ def reports(tmp_path_factory):
     root = tmp_path_factory.mktemp("reports")
     bids, out = write_out(root)
     plan = study(primary=[["Glu", "acc"]])
-    run_group(bids, out, plan, freeze=True)
-    run_group(bids, out, plan, allocation=root / "allocation.tsv", reference_arm="sugarpill")
+    run_group(GroupRequest(bids, out, plan, freeze=True))
+    run_group(GroupRequest(bids, out, plan, allocation=root / "allocation.tsv", reference_arm="sugarpill"))
     return out / "group"
 
 
@@ -488,42 +490,52 @@ class TestReports:
         assert found["scope"].tolist() == ["adjusted", "sugarpill", "naltrexone"]
         assert found["n"].tolist() == [19, 9, 10]
 
+    def test_what_is_written_is_what_the_table_of_group_files_says(self, reports):
+        written = {path.relative_to(reports.parent).as_posix() for path in reports.rglob("*") if path.is_file()}
+        dictionaries = {name.replace(".tsv", ".json") for name in written if name.endswith(".tsv")}
+        assert written - dictionaries == set(GROUP_FILES.values()) - {GROUP_FILES["ratings"]}
+        assert dictionaries <= written
+
     def test_comparing_again_gives_the_same_bytes(self, reports):
         names = ("effects.tsv", "correlations.tsv", "responders.tsv", "flow.tsv", "trial-report.html")
         before = {name: (reports / "unblinded" / name).read_bytes() for name in names}
         root = reports.parent.parent
         plan = study(primary=[["Glu", "acc"]])
-        run_group(root / "bids", root / "out", plan, allocation=root / "allocation.tsv", reference_arm="sugarpill")
+        run_group(
+            GroupRequest(
+                root / "bids", root / "out", plan, allocation=root / "allocation.tsv", reference_arm="sugarpill"
+            )
+        )
         assert {name: (reports / "unblinded" / name).read_bytes() for name in names} == before
         assert len(json.loads((reports / "unblinded" / "unblinding.json").read_text())["records"]) == 2
 
     def test_without_a_primary_outcome_page_one_says_so(self, tmp_path):
         bids, out = write_out(tmp_path, n=12)
-        run_group(bids, out, study(), freeze=True)
-        run_group(bids, out, study(), allocation=tmp_path / "allocation.tsv", reference_arm="sugarpill")
+        run_group(GroupRequest(bids, out, study(), freeze=True))
+        run_group(GroupRequest(bids, out, study(), allocation=tmp_path / "allocation.tsv", reference_arm="sugarpill"))
         text = (out / "group" / "unblinded" / "trial-report.html").read_text()
         assert text.index("Everything in this report is exploratory") < text.index("<section")
 
     def test_a_freeze_replaced_after_unblinding_is_told_on_page_one(self, tmp_path):
         bids, out = write_out(tmp_path, n=12)
-        run_group(bids, out, study(), freeze=True)
-        run_group(bids, out, study(), allocation=tmp_path / "allocation.tsv", reference_arm="sugarpill")
+        run_group(GroupRequest(bids, out, study(), freeze=True))
+        run_group(GroupRequest(bids, out, study(), allocation=tmp_path / "allocation.tsv", reference_arm="sugarpill"))
         changed = study(alpha=0.1)
-        run_group(bids, out, changed, refreeze="wanted another alpha")
-        run_group(bids, out, changed, allocation=tmp_path / "allocation.tsv", reference_arm="sugarpill")
+        run_group(GroupRequest(bids, out, changed, refreeze="wanted another alpha"))
+        run_group(GroupRequest(bids, out, changed, allocation=tmp_path / "allocation.tsv", reference_arm="sugarpill"))
         text = (out / "group" / "unblinded" / "trial-report.html").read_text()
         assert "After the arms had been compared:" in text
         assert "wanted another alpha" in text
 
     def test_single_arm_trials_need_no_allocation(self, tmp_path):
         bids, out = write_out(tmp_path, n=12)
-        run_group(bids, out, study(design="single-arm"), freeze=True)
+        run_group(GroupRequest(bids, out, study(design="single-arm"), freeze=True))
         table = pd.read_csv(out / "group" / "unblinded" / "effects.tsv", sep="\t")
         assert set(table["model"]) == {"paired-change"}
 
     def test_a_table_from_elsewhere_goes_the_whole_way(self, tmp_path):
         bids, out = write_out(tmp_path, n=12)
-        run_group(bids, out, study(), freeze=True)
+        run_group(GroupRequest(bids, out, study(), freeze=True))
         table = pd.read_csv(out / "group" / "concentrations.tsv", sep="\t", keep_default_na=False, na_values=["n/a"])
         path = tmp_path / "mrsi.tsv"
         table[["participant_id", "session", "voi", "metabolite", "molal"]].to_csv(path, sep="\t", index=False)
@@ -531,15 +543,15 @@ class TestReports:
             json.dumps({"Provenance": {"Software": "a", "Version": "1", "Method": "b"}})
         )
         elsewhere = tmp_path / "elsewhere"
-        run_group(bids, elsewhere, study(), freeze=True, concentrations=path)
+        run_group(GroupRequest(bids, elsewhere, study(), freeze=True, concentrations=path))
         allocation = {"allocation": tmp_path / "allocation.tsv", "reference_arm": "sugarpill"}
-        run_group(bids, elsewhere, study(), concentrations=path, **allocation)
-        run_group(bids, out, study(), **allocation)
+        run_group(GroupRequest(bids, elsewhere, study(), concentrations=path, **allocation))
+        run_group(GroupRequest(bids, out, study(), **allocation))
         rows = [pd.read_csv(f / "group" / "unblinded" / "effects.tsv", sep="\t").iloc[0] for f in (out, elsewhere)]
         assert rows[0]["estimate"] == pytest.approx(rows[1]["estimate"])
         (elsewhere / "sub-00").symlink_to(out / "sub-00")
         with pytest.raises(StudyError, match=r"external:mrsi\.tsv is gone"):
-            run_group(bids, elsewhere, study(), **allocation)
+            run_group(GroupRequest(bids, elsewhere, study(), **allocation))
 
 
 class TestCharts:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mrs_pipeline.workflows.group import GroupRequest
 
 from mrs_pipeline.cli.group import run_group
 from mrs_pipeline.config import Study
@@ -98,7 +99,7 @@ def tree(folder):
 class TestBlinded:
     def test_tables_have_the_columns_of_the_contract(self, trial):
         bids, out, _ = trial
-        assert run_group(bids, out, STUDY) == 0
+        assert run_group(GroupRequest(bids, out, STUDY)) == 0
         concentrations = tsv(out / "group" / "concentrations.tsv")
         assert tuple(concentrations.columns) == CONCENTRATION_COLUMNS
         assert len(concentrations) == (24 * 4 - 1) * len(METABOLITES)
@@ -109,7 +110,7 @@ class TestBlinded:
 
     def test_flow_counts_every_loss_with_its_reason(self, trial):
         bids, out, _ = trial
-        run_group(bids, out, STUDY)
+        run_group(GroupRequest(bids, out, STUDY))
         flow = pd.read_csv(out / "group" / "flow.tsv", sep="\t", keep_default_na=False)
         rows = {(r.step, r.session, r.voi, r.reason): r.n for r in flow.itertuples()}
         assert rows["enrolled", "n/a", "n/a", "n/a"] == 30
@@ -122,13 +123,13 @@ class TestBlinded:
         bids, out, _ = trial
         table = pd.read_csv(bids / "participants.tsv", sep="\t").assign(treatment="verumX")
         table.to_csv(bids / "participants.tsv", sep="\t", index=False)
-        run_group(bids, out, STUDY)
+        run_group(GroupRequest(bids, out, STUDY))
         assert "'treatment'" in capsys.readouterr().err
         assert not [name for name, data in tree(out).items() if b"verumX" in data]
 
     def test_without_participant_outputs_the_remedy_is_named(self, tmp_path):
         with pytest.raises(InputError, match="participant level first"):
-            run_group(tmp_path, tmp_path / "out", STUDY)
+            run_group(GroupRequest(tmp_path, tmp_path / "out", STUDY))
 
     def test_ratings_are_read_back(self, trial):
         bids, out, _ = trial
@@ -137,7 +138,7 @@ class TestBlinded:
         rows = "sub-01\tbaseline\tacc\tn/a\tn/a\tn/a\tbad\tghost\tanna\tn/a\n"
         rows += "sub-05\tweek12\tins\tn/a\tn/a\tn/a\tgood\tfine\tanna\tinclude\n"
         (out / "group" / "ratings.tsv").write_text(header + rows)
-        run_group(bids, out, STUDY)
+        run_group(GroupRequest(bids, out, STUDY))
         qc = tsv(out / "group" / "qc.tsv").set_index(["participant_id", "session", "voi"])
         assert qc.loc[("sub-01", "baseline", "acc"), "included"] == "no"
         assert qc.loc[("sub-01", "baseline", "acc"), "reason"] == "reviewer"
@@ -147,9 +148,9 @@ class TestBlinded:
 class TestFreeze:
     def test_is_deterministic_and_idempotent(self, trial):
         bids, out, _ = trial
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         first = tree(out)
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         assert tree(out) == first
         frozen = json.loads(first["group/analysis-set.json"])
         assert len(frozen["hash"]) == 64
@@ -159,13 +160,13 @@ class TestFreeze:
 
     def test_a_different_freeze_is_refused_without_a_reason(self, trial):
         bids, out, _ = trial
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         before = (out / "group" / "analysis-set.json").read_bytes()
         changed = STUDY.model_copy(update={"analysis": STUDY.analysis.model_copy(update={"alpha": 0.01})})
         with pytest.raises(StudyError, match=r"settings section \[analysis\]"):
-            run_group(bids, out, changed, freeze=True)
+            run_group(GroupRequest(bids, out, changed, freeze=True))
         assert (out / "group" / "analysis-set.json").read_bytes() == before
-        run_group(bids, out, changed, refreeze="protocol amendment 2")
+        run_group(GroupRequest(bids, out, changed, refreeze="protocol amendment 2"))
         history = json.loads((out / "group" / "analysis-set.json").read_text())["history"]
         assert history[0]["reason"] == "protocol amendment 2"
         assert history[0]["replaced"] == json.loads(before)["hash"]
@@ -175,14 +176,14 @@ class TestFreeze:
         bids, out, _ = trial
         study = Study.model_validate({"analysis": {"primary": [["Glu", "acx"]]}})
         with pytest.raises(StudyError, match=r"\[Glu, acx\].*regions found: acc, ins"):
-            run_group(bids, out, study, freeze=True)
+            run_group(GroupRequest(bids, out, study, freeze=True))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     bids, out, allocation = make_trial(tmp_path_factory.mktemp("compared"))
-    run_group(bids, out, STUDY, freeze=True)
-    run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+    run_group(GroupRequest(bids, out, STUDY, freeze=True))
+    run_group(GroupRequest(bids, out, STUDY, allocation=allocation, reference_arm="placebo"))
     return out, allocation
 
 
@@ -228,24 +229,24 @@ class TestComparison:
     def test_needs_a_freeze(self, trial):
         bids, out, allocation = trial
         with pytest.raises(StudyError, match="--freeze"):
-            run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+            run_group(GroupRequest(bids, out, STUDY, allocation=allocation, reference_arm="placebo"))
 
     def test_names_what_changed_since_the_freeze(self, trial):
         bids, out, allocation = trial
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         changed = out / "sub-03" / "ses-baseline" / "mrs" / "sub-03_ses-baseline_voi-acc_desc-concentrations_mrs.tsv"
         changed.write_text(changed.read_text().replace("ok", "doubtful"))
         with pytest.raises(StudyError, match=r"sub-03_ses-baseline_voi-acc_desc-concentrations_mrs\.tsv changed"):
-            run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+            run_group(GroupRequest(bids, out, STUDY, allocation=allocation, reference_arm="placebo"))
         assert not (out / "group" / "unblinded").exists()
 
     def test_an_edited_freeze_is_noticed(self, trial):
         bids, out, allocation = trial
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         path = out / "group" / "analysis-set.json"
         path.write_text(path.read_text().replace('"included": false', '"included": true'))
         with pytest.raises(Exception, match="edited"):
-            run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+            run_group(GroupRequest(bids, out, STUDY, allocation=allocation, reference_arm="placebo"))
 
     @pytest.mark.parametrize(
         ("edit", "message"),
@@ -273,11 +274,11 @@ class TestComparison:
 
     def test_a_wrong_allocation_stops_the_run_and_leaves_nothing(self, trial):
         bids, out, allocation = trial
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         allocation.write_text(allocation.read_text().replace("sub-30", "sub-99"))
         before = tree(out)
         with pytest.raises(StudyError, match="unknown to the study: sub-99"):
-            run_group(bids, out, STUDY, allocation=allocation, reference_arm="placebo")
+            run_group(GroupRequest(bids, out, STUDY, allocation=allocation, reference_arm="placebo"))
         assert tree(out) == before
 
     def test_the_record_says_which_allocation_on_which_freeze(self, finished):
@@ -288,11 +289,11 @@ class TestComparison:
 
     def test_an_allocation_inside_the_data_is_refused(self, trial):
         bids, out, allocation = trial
-        run_group(bids, out, STUDY, freeze=True)
+        run_group(GroupRequest(bids, out, STUDY, freeze=True))
         inside = bids / "allocation.tsv"
         inside.write_bytes(allocation.read_bytes())
         with pytest.raises(StudyError, match="inside the data"):
-            run_group(bids, out, STUDY, allocation=inside, reference_arm="placebo")
+            run_group(GroupRequest(bids, out, STUDY, allocation=inside, reference_arm="placebo"))
 
 
 @pytest.mark.parametrize("flag", ["allocation", "concentrations"])
@@ -301,4 +302,4 @@ def test_a_folder_given_as_a_table_is_a_usage_error(tmp_path, flag):
     bids.mkdir()
     folder.mkdir()
     with pytest.raises(StudyError, match=f"with --{flag}"):
-        run_group(bids, tmp_path / "out", STUDY, **{flag: folder})
+        run_group(GroupRequest(bids, tmp_path / "out", STUDY, **{flag: folder}))
