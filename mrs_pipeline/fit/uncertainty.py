@@ -96,7 +96,7 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search
     """
     problem = information(objective, theta)
     jacobian = problem.jacobian
-    inverse = _inverse(jacobian.T @ jacobian + problem.own.T @ problem.own + problem.penalty)
+    inverse = scaled_inverse(jacobian.T @ jacobian + problem.own.T @ problem.own + problem.penalty)
     noisy = jacobian * objective.weight[:, None]
     spread = inverse @ (noisy.T @ noisy) @ inverse
     kappa = prior_scales(problem, inverse)
@@ -160,7 +160,7 @@ def _bound(problem: Information, objective: Objective, chosen: npt.NDArray[np.in
     free = left[:, singular > 1.0]
     amplitudes = problem.jacobian[:, first + chosen]
     outside = amplitudes - free @ (free.T @ amplitudes)
-    return _inverse(outside.T @ outside)
+    return scaled_inverse(outside.T @ outside)
 
 
 def _background(objective: Objective) -> list[str]:
@@ -208,7 +208,7 @@ def _ratio_family(row: FloatArray, objective: Objective) -> str:
     return "ratio" if (groups == METABOLITES).all() else "background_ratio"
 
 
-def _inverse(matrix: FloatArray) -> FloatArray:
+def scaled_inverse(matrix: FloatArray) -> FloatArray:
     """Invert a symmetric matrix after scaling to unit diagonal; directions the data do not see are left out."""
     unit = np.sqrt(np.maximum(np.diagonal(matrix), 0.0))
     scale = np.where(unit > 0, unit, 1.0)
