@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mrs_pipeline.cli.arguments import add_labels
+
 if TYPE_CHECKING:
     from mrs_pipeline.workflows.preflight import Preflight, PreflightReport
 
@@ -22,8 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="BIDS dataset with mrs/ folders")
     parser.add_argument("--study", type=Path, metavar="FILE", help="study.toml; default: BIDS_DIR/code/study.toml")
-    parser.add_argument("--participant-label", "--participant_label", nargs="+", metavar="LABEL", help="only these")
-    parser.add_argument("--session-label", "--session-id", nargs="+", metavar="LABEL", help="only these")
+    add_labels(parser.add_argument)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
 
 

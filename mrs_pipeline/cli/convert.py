@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mrs_pipeline.cli.arguments import positive
+
 if TYPE_CHECKING:
     from mrs_pipeline.workflows.convert_plan import Line
 
@@ -54,14 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there with other content")
     parser.add_argument("--dry-run", action="store_true", help="say what would become what, and stop")
-    parser.add_argument("--nprocs", "--n-cpus", type=_positive, default=1, metavar="N", help="processes")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    parser.add_argument("--nprocs", "--n-cpus", type=positive, default=1, metavar="N", help="processes")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from mrs_pipeline import __version__
+from mrs_pipeline.cli.arguments import add_labels, positive
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,10 +31,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--study", "--config-file", type=Path, metavar="FILE", help="study.toml; every field has a default"
     )
-    group.add_argument(
-        "--participant-label", "--participant_label", nargs="+", metavar="LABEL", help="with or without 'sub-'"
-    )
-    group.add_argument("--session-label", "--session-id", nargs="+", metavar="LABEL", help="with or without 'ses-'")
+    add_labels(group.add_argument)
     group.add_argument("--bids-filter-file", type=Path, metavar="FILE", help='JSON such as {"svs": {"voi": "acc"}}')
     group.add_argument(
         "--derivatives", type=Path, metavar="DIR", help="existing tissue maps (fMRIPrep, FreeSurfer, ...)"
@@ -49,13 +47,13 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
 
 def _add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--nprocs", "--n-cpus", "--n_cpus", type=_positive, default=1, metavar="N", help="participants at a time"
+        "--nprocs", "--n-cpus", "--n_cpus", type=positive, default=1, metavar="N", help="participants at a time"
     )
     group.add_argument(
-        "--omp-nthreads", type=_positive, default=1, metavar="N", help="threads of ITK (1 is reproducible)"
+        "--omp-nthreads", type=positive, default=1, metavar="N", help="threads of ITK (1 is reproducible)"
     )
     group.add_argument(
-        "--mem-mb", "--mem", type=_positive, metavar="MB", help="memory: lowers --nprocs where it would not fit"
+        "--mem-mb", "--mem", type=positive, metavar="MB", help="memory: lowers --nprocs where it would not fit"
     )
     group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="working folder; default: OUTPUT_DIR-work")
     group.add_argument("--clean-workdir", action="store_true", help="empty the working folder first")
@@ -75,13 +73,6 @@ def _add_group_level(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--reference-arm", metavar="NAME", help="arm the others are compared with")
     group.add_argument("--concentrations", type=Path, metavar="FILE", help="a concentrations table from elsewhere")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from mrs_pipeline.config import Study, load_study
@@ -60,6 +61,7 @@ def check_values(study: Study, path: Path | None) -> None:
     read_preset("priors", study.fit.priors)
     load_rules(study.qc.rules)
     load_constants(study.quantify.preset, 123.2, study.quantify.overrides)
+    _check_programs(study, path)
     steps = study.preprocess
     windows = {
         "[fit] ppm": study.fit.ppm,
@@ -80,6 +82,16 @@ def check_values(study: Study, path: Path | None) -> None:
                 remedy=f"give it in seconds: {value:g} ms is {value / 1e3:g}",
                 path=path,
             )
+
+
+def _check_programs(study: Study, path: Path | None) -> None:
+    """Refuse a setting that needs a program which is not installed."""
+    if study.fit.second_engine == "lcmodel" and shutil.which("lcmodel") is None:
+        raise StudyError(
+            '[fit] second_engine = "lcmodel", but there is no program lcmodel on the PATH',
+            remedy="install LCModel (free since 2021) so that the command lcmodel is found, or leave second_engine out",
+            path=path,
+        )
 
 
 def _resolve(name: str, study_path: Path | None, bids_dir: Path) -> Path | None:

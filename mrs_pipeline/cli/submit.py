@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrs_pipeline.cli.arguments import add_labels, positive
 from mrs_pipeline.errors import StudyError
 
 COMMAND_VARIABLE = "MRS_PIPELINE_COMMAND"
@@ -62,8 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--study", "--config-file", type=Path, metavar="FILE", help="study.toml")
-    group.add_argument("--participant-label", nargs="+", metavar="LABEL", help="with or without 'sub-'; default: all")
-    group.add_argument("--session-label", nargs="+", metavar="LABEL", help="with or without 'ses-'; default: all")
+    add_labels(group.add_argument)
     group.add_argument("--derivatives", type=Path, metavar="DIR", help="existing tissue maps")
     group.add_argument("-w", "--work-dir", type=Path, metavar="DIR", help="working folder, best on a node's own disk")
 
@@ -75,8 +75,8 @@ def _add_resources(group: argparse._ArgumentGroup) -> None:
         "--time", default="02:00:00", metavar="HH:MM:SS", help="time limit of a participant [%(default)s]"
     )
     group.add_argument("--mem", default="4G", metavar="SIZE", help="memory of a participant [%(default)s]")
-    group.add_argument("--cpus", type=_positive, default=1, metavar="N", help="CPUs of a participant [%(default)s]")
-    group.add_argument("--array-limit", type=_positive, default=50, metavar="N", help="tasks at a time [%(default)s]")
+    group.add_argument("--cpus", type=positive, default=1, metavar="N", help="CPUs of a participant [%(default)s]")
+    group.add_argument("--array-limit", type=positive, default=50, metavar="N", help="tasks at a time [%(default)s]")
     group.add_argument(
         "--sbatch-option", action="append", default=[], metavar="OPT", help="such as =--qos=low; repeatable"
     )
@@ -85,13 +85,6 @@ def _add_resources(group: argparse._ArgumentGroup) -> None:
 def _add_container(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--container", metavar="IMAGE", help="run inside this image, for example mrs-pipeline.sif")
     group.add_argument("--container-runtime", choices=("apptainer", "singularity"), default="apptainer")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ The participant command is a stand-in: these tests are about the scheduler. Need
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline.cli import submit
+from mrs_pipeline.cli import main, submit
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
@@ -172,11 +171,9 @@ def study(cluster, tmp_path, monkeypatch):
 
 
 def submit_study(study, capsys, *words):
-    parser = argparse.ArgumentParser()
-    submit.add_parser(parser.add_subparsers(dest="command"))
     (study / "out").mkdir(exist_ok=True)
     resources = ("--mem", "100M", "--time", "00:05:00")
-    assert submit.run(parser.parse_args(["submit", str(study / "bids"), str(study / "out"), *resources, *words])) == 0
+    assert main(["submit", str(study / "bids"), str(study / "out"), *resources, *words]) == 0
     said = capsys.readouterr().out
     return [int(number) for number in re.findall(r"job (\d+)", said)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import json
@@ -11,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from mrs_pipeline.cli import convert as command
+from mrs_pipeline.cli import main
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.interfaces.convert_image import shareable_image
 from mrs_pipeline.interfaces.convert_jobs import ConvertJob, _output_name, stage
@@ -82,10 +81,8 @@ def dicom_series(folder, uid="1.2.3.4.5", slices=5):
 def convert(tmp_path, pattern):
     study = tmp_path / "study.toml"
     study.write_text(f"[[convert.scans]]\npattern = '{pattern}'\nrole = \"T1w\"\n")
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers(dest="command"))
     arguments = ["convert", str(tmp_path / "scanner"), str(tmp_path / "bids"), "--study", str(study)]
-    return command.run(parser.parse_args(arguments))
+    return main(arguments)
 
 
 def test_a_dicom_series_becomes_one_anonymous_image(tmp_path):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 import nibabel as nib
 import numpy as np
 import pytest
 
 from mrs_pipeline.bids import index
-from mrs_pipeline.cli import convert as command
+from mrs_pipeline.cli import main
 from mrs_pipeline.nifti_mrs import judge_orientation, read
 
 pytestmark = pytest.mark.shared_data
@@ -53,10 +51,8 @@ def bids(shared_data, tmp_path_factory):
     root = tmp_path_factory.mktemp("real")
     study = root / "study.toml"
     study.write_text(STUDY)
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers(dest="command"))
     arguments = ["convert", str(shared_data), str(root / "bids"), "--study", str(study)]
-    assert command.run(parser.parse_args(arguments)) == 0
+    assert main(arguments) == 0
     return root / "bids"
 
 

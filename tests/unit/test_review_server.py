@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import threading
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mrs_pipeline.cli import review as command
+from mrs_pipeline.cli import main
 from mrs_pipeline.errors import InputError, StudyError
 from mrs_pipeline.report import Identity, ScanReport, VerdictView, write_scan_report
 from mrs_pipeline.report import review_ratings as ratings_module
@@ -326,15 +325,12 @@ def test_a_taken_port_is_said(serve, out):
 
 
 def test_command_prints_the_address_and_the_count(out, monkeypatch, capsys):
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers(dest="command"))
 
     def stop(self):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mrs_pipeline.report.review.ReviewServer.serve_forever", stop)
-    args = parser.parse_args(["review", str(out), "--port", "0", "--reviewer", "me"])
-    assert command.run(args) == 0
+    assert main(["review", str(out), "--port", "0", "--reviewer", "me"]) == 0
     said = capsys.readouterr().out
     assert "2 scans, 0 rated by me" in said
     assert "open http://127.0.0.1:" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mrs_pipeline.cli import submit
+from mrs_pipeline.cli import build_parser, submit
 from mrs_pipeline.errors import StudyError
 
 EXAMPLE = submit.Plan(
@@ -36,9 +35,7 @@ sys.exit(3 if label == "bad" else 0)
 
 
 def parse(*words):
-    parser = argparse.ArgumentParser()
-    submit.add_parser(parser.add_subparsers(dest="command"))
-    return parser.parse_args(["submit", *map(str, words)])
+    return build_parser(["submit"]).parse_args(["submit", *map(str, words)])
 
 
 @pytest.fixture
