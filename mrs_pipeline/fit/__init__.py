@@ -7,13 +7,33 @@ from typing import TYPE_CHECKING, Any
 from mrs_pipeline.basis import COMBINED
 
 if TYPE_CHECKING:
+    from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel
     from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
     from mrs_pipeline.fit.result import FitResult
 
-__all__ = ["COMBINED", "FitResult", "fit_spectrum", "read_fit", "write_fit"]
+__all__ = [
+    "AGREEMENT_COLUMNS",
+    "COMBINED",
+    "Agreement",
+    "FitResult",
+    "agreement_table",
+    "compare_lcmodel",
+    "fit_spectrum",
+    "read_fit",
+    "write_fit",
+]
 
-_HOMES = {"fit_spectrum": "engine", "read_fit": "io", "write_fit": "io", "FitResult": "result"}
+_HOMES = {
+    "AGREEMENT_COLUMNS": "agreement",
+    "Agreement": "agreement",
+    "FitResult": "result",
+    "agreement_table": "agreement",
+    "compare_lcmodel": "agreement",
+    "fit_spectrum": "engine",
+    "read_fit": "io",
+    "write_fit": "io",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  the module protocol
