@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.signal import firwin
 
 from mrs_pipeline.errors import QuantificationError
 from mrs_pipeline.quantify import fit_water
@@ -59,6 +60,59 @@ def test_points_before_the_echo_top_move_t0():
     fit = fit_water(full.with_fid(np.concatenate([before, full.fid[:-rise]])))
     assert fit.echo_point == rise
     assert fit.amplitude == pytest.approx(TRUTH, rel=0.005)
+
+
+@pytest.mark.parametrize(("cutoff", "taps"), [(0.85, 73), (0.95, 321)])
+def test_a_receive_filter_bends_the_first_points_and_leaves_the_amplitude(cutoff, taps):
+    # eight times oversampled, linear-phase low pass, decimated: half a first point and an overshoot, as Philips stores
+    over = 8
+    t = np.arange(N * over // 2) * DWELL / over
+    shape = np.exp(-np.pi * 3 * t - (np.pi * 6 * t) ** 2 / (4 * np.log(2)) + 0.6j * (1 - np.exp(-t / 0.02)))
+    filtered = np.convolve(np.concatenate([np.zeros(taps // 2), shape]), firwin(taps, cutoff / over))
+    rng = np.random.default_rng(3)
+    stored = 2 * TRUTH * filtered[2 * (taps // 2) :][: t.size : over]
+    stored = stored + 2 * (rng.normal(size=stored.size) + 1j * rng.normal(size=stored.size))
+    assert abs(stored[0]) / abs(stored[1]) == pytest.approx(0.5, abs=0.07)
+    fit = fit_water(Spectrum(stored, DWELL, MHZ))
+    assert fit.amplitude == pytest.approx(TRUTH, rel=0.003)
+    assert fit.first_point == "halved"
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "philips_sub-01/mrs/sub-01_ses-01_PRESS_raw-ref_noID",
+        "philips_sub-01/mrs/sub-01_ses-01_PRESS-Inverted_TI-600_raw-ref_noID",
+        "philips_te35_sub-01/sub-01_PRESS_35_ref",
+    ],
+)
+def test_real_water_at_t0_is_what_its_magnitude_says(stem, shared_data):
+    fid = sdat(shared_data, stem)
+    plain = fit_water(Spectrum(fid, DWELL, MHZ))
+    # the magnitude of points 3 to 23, continued by a parabola of its logarithm: no model of lines, no phase
+    n = np.arange(3, 24)
+    simple = np.exp(np.polyfit(n, np.log(np.abs(fid[n])), 2)[-1])
+    assert 2 * plain.amplitude == pytest.approx(simple, rel=0.005)
+    assert plain.first_point == "halved"
+    still = Spectrum(
+        np.abs(fid) + 0j, DWELL, MHZ
+    )  # eddy currents taken out, first point doubled, as preprocessing does
+    doubled = still.with_fid(np.concatenate([[2 * still.fid[0]], still.fid[1:]]))
+    corrected = fit_water(doubled)
+    assert corrected.amplitude == pytest.approx(plain.amplitude, rel=0.003)
+    assert (corrected.first_point, corrected.warnings) == ("whole", ())
+
+
+def sdat(shared_data, stem):
+    """Read the one FID of a Philips SDAT file: VAX F floats, real and imaginary in turn."""
+    path = next((shared_data / stem).parent.glob(f"{(shared_data / stem).name}.[sS][dD][aA][tT]"))
+    words = np.frombuffer(path.read_bytes(), dtype="<u2").reshape(-1, 2).astype(np.uint32)
+    bits = (words[:, 0] << 16) | words[:, 1]
+    sign, exponent, fraction = bits >> 31, (bits >> 23) & 0xFF, bits & 0x7FFFFF
+    values = (-1.0) ** sign * (0.5 + fraction / 2**24) * 2.0 ** (exponent.astype(float) - 128)
+    values[exponent == 0] = 0.0
+    return values[0::2] - 1j * values[1::2]
 
 
 def test_lipid_is_not_water():
