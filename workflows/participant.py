@@ -25,7 +25,7 @@ from mrs_pipeline.bids import Entities, Scan, derivative_path
 
 MADE_BY_A_FIT = (
     "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "fit", "fit_svs", "concentrations",
-    "concentrations_dictionary", "qc", "voxel_mask",
+    "concentrations_dictionary", "agreement", "agreement_dictionary", "qc", "voxel_mask",
 )  # fmt: skip
 """Derivatives that must not outlive the failure of their scan."""
 

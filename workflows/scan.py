@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,15 @@ METHODS = {
 }
 """Methods sentence of each node; the report prints those of the nodes in the graph that ran."""
 
+SECOND_ENGINE_METHOD = (
+    "For comparison each spectrum was also fitted by LCModel with its default settings and the same basis set "
+    "(Provencher 1993, doi:10.1002/mrm.1910300604)."
+)
+"""Methods sentence of the second engine, where it ran."""
+
 OUTPUTS = (
     "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "fit", "fit_svs", "concentrations",
-    "concentrations_dictionary", "qc", "status", "voxel_mask", "report",
+    "concentrations_dictionary", "agreement", "agreement_dictionary", "qc", "status", "voxel_mask", "report",
 )  # fmt: skip
 """Kinds of derivative that the workflow of a scan makes (names: ``mrs_pipeline.bids.DERIVATIVES``)."""
 
@@ -119,6 +126,7 @@ def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> 
         ]
     )
     _connect_visits(workflow, inputs, tissue, [qc, report])
+    _connect_second_engine(workflow, settings["fit"], nodes, outputnode)
     return workflow
 
 
@@ -140,6 +148,27 @@ def _connect_visits(workflow: Any, inputs: ScanInputs, tissue: Any, readers: lis
     visits = pe.Node(CompareVisits(**given), name="visits")
     workflow.connect([(tissue, visits, [("tissue", "second_tissue")])])
     workflow.connect([(visits, reader, [("overlap", "overlap")]) for reader in readers])
+
+
+def _connect_second_engine(workflow: Any, settings: str, nodes: dict[str, Any], outputnode: Any) -> None:  # noqa: ANN401
+    """Fit the same spectrum with a second engine, where the settings ask for one."""
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.lcmodel import SecondEngine
+
+    if json.loads(settings)["second_engine"] == "none":
+        return
+    second = pe.Node(SecondEngine(), name="second_engine")
+    nodes["report"].inputs.methods = [*METHODS.values(), SECOND_ENGINE_METHOD]
+    workflow.connect(
+        [
+            (nodes["preprocess"], second, [("svs", "svs"), ("mrsref", "mrsref")]),
+            (nodes["basis"], second, [("basis", "basis")]),
+            (nodes["fit"], second, [("fit", "fit"), ("fit_svs", "fit_svs")]),
+            (second, nodes["report"], [("agreement", "agreement"), ("record", "agreement_record")]),
+            (second, outputnode, [("agreement", "agreement"), ("record", "agreement_dictionary")]),
+        ]
+    )
 
 
 def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:

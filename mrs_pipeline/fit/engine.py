@@ -203,7 +203,6 @@ def _refuse_unavailable(settings: FitSection) -> None:
     """Stop at a setting this version cannot honour, rather than ignore it."""
     for key, value, off in (
         ("posterior", settings.posterior, "none"),
-        ("second_engine", settings.second_engine, "none"),
         ("joint_visits", settings.joint_visits, False),
     ):
         if value != off:

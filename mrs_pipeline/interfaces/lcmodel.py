@@ -37,7 +37,7 @@ class LcmodelOutput(TraitedSpec):
     coord = File(desc="concentrations and curves")
 
 
-class Lcmodel(CommandLine):  # type: ignore[misc]  # nipype is untyped
+class Lcmodel(CommandLine):
     """Run an installed LCModel in its working folder."""
 
     _cmd = "lcmodel"
@@ -139,7 +139,12 @@ class SecondEngineOutput(TraitedSpec):
 
 
 class SecondEngine(MrsInterface):
-    """Fit the spectrum with LCModel and compare; whatever goes wrong there never touches our own fit."""
+    """Fit the spectrum with LCModel and compare; whatever goes wrong there never touches our own fit.
+
+    Never cached: the program is not among the hashed inputs, and its failure must not be remembered as a result.
+    """
+
+    _always_run = True
 
     input_spec = SecondEngineInput
     output_spec = SecondEngineOutput
@@ -190,8 +195,3 @@ def agreement_record(table: LcmodelTable, basis: Basis, control: Path) -> dict[s
             "Control": control.read_text(encoding="ascii"),
         },
     }
-
-
-def lcmodel_warnings(record: dict[str, Any]) -> tuple[str, ...]:
-    """Return the sentences of a record for the report."""
-    return tuple(record["SecondEngine"]["Warnings"])

@@ -15,6 +15,7 @@ from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
     from mrs_pipeline.report import (
+        AgreementView,
         ErrorView,
         FitView,
         Identity,
@@ -49,6 +50,8 @@ class ReportInput(TraitedSpec):
     qc = File(exists=True, mandatory=True)
     t1w = File(exists=True)
     overlap = File(exists=True)
+    agreement = traits.Str("", usedefault=True, desc="table of a second engine; empty without a result")
+    agreement_record = File(exists=True, desc="what the second engine says of its fit")
     baseline_concentrations = File(exists=True, desc="concentrations of the first visit of the same region")
     provenance = traits.Str("{}", usedefault=True, desc="sources, settings and versions as JSON")
     warnings = traits.List(traits.Str, desc="sentences from the index")
@@ -95,6 +98,7 @@ class Report(MrsInterface):
             protocol=protocol_views(qc["protocol"]),
             fit=self._fit_view(),
             concentrations=tuple(read_rows(self.inputs.concentrations)),
+            agreement=self._agreement(),
             metrics=metric_views(qc),
             steps=tuple(StepView(**step) for step in record["steps"]),
             pairs=pairs_from_evidence(evidence, [step["name"] for step in record["steps"] if step["applied"]]),
@@ -108,7 +112,7 @@ class Report(MrsInterface):
             warnings=tuple(
                 dict.fromkeys([
                     *self.inputs.warnings, *record["warnings"], *basis["warnings"], *tissue["warnings"],
-                    *quantified["warnings"],
+                    *quantified["warnings"], *self._agreement_warnings(),
                 ])
             ),
             methods=tuple(self.inputs.methods),
@@ -127,6 +131,19 @@ class Report(MrsInterface):
             changes = visit_changes(before, read_rows(self.inputs.concentrations))
         session = overlap.get("session", "baseline")
         return (VisitView(session, overlap.get("dice"), overlap.get("distance_mm"), changes),)
+
+    def _agreement(self) -> AgreementView | None:
+        """Return what a second engine found; nothing where there was none."""
+        if not isdefined(self.inputs.agreement_record):
+            return None
+        rows = read_rows(self.inputs.agreement) if self.inputs.agreement else []
+        return agreement_view(_json(self.inputs.agreement_record)["SecondEngine"], rows)
+
+    def _agreement_warnings(self) -> list[str]:
+        if not isdefined(self.inputs.agreement_record):
+            return []
+        warnings: list[str] = _json(self.inputs.agreement_record)["SecondEngine"]["Warnings"]
+        return warnings
 
     def _fit_view(self) -> FitView:
         from mrs_pipeline.fit import read_fit
@@ -275,17 +292,17 @@ def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:
 
 def metric_views(qc: dict[str, Any]) -> tuple[Metric, ...]:
     """Return every numeric metric with its definition, the limits of its rules and whether one fired."""
-    from mrs_pipeline.qc import load_rules
     from mrs_pipeline.report import Metric, limit_words
 
-    rules = load_rules(qc["verdict"]["rules"])
     fired = {item["metric"]: item["severity"] for item in reversed(qc["verdict"]["fired"])}
     return tuple(
         Metric(
             name=name,
             value=value,
             unit=next((unit for ending, unit in UNITS_BY_ENDING if name.endswith(ending)), ""),
-            limit=limit_words([(rule.operator, rule.limit, rule.severity) for rule in rules if rule.metric == name]),
+            limit=limit_words(
+                [(operator, limit, severity) for operator, limit, severity in qc["limits"].get(name, ())]
+            ),
             definition=qc["definitions"].get(name, ""),
             status=fired.get(name),
             key=name in KEY_METRICS,
@@ -310,6 +327,30 @@ def tissue_view(tissue: dict[str, Any]) -> TissueView | None:
         source=found["source"],
         warnings=tuple(found["warnings"]),
     )
+
+
+ENGINES = {"lcmodel": "LCModel"}
+"""Names of second engines in words."""
+AGREEMENT_FACTS = {
+    "fwhm_ppm": "FWHM (ppm)",
+    "snr": "S/N (half of one with the noise SD)",
+    "shift_ppm": "data shift (ppm)",
+    "phase_deg": "zero-order phase (degrees)",
+    "phase_deg_per_ppm": "first-order phase (degrees per ppm)",
+}
+"""Numbers of the second engine that the report shows."""
+
+
+def agreement_view(record: dict[str, Any], rows: list[dict[str, object]]) -> AgreementView:
+    """Return a second engine's record and table as the report shows them."""
+    from mrs_pipeline.report import AgreementView
+
+    engine = ENGINES.get(record["Engine"], record["Engine"])
+    if record["Problem"]:
+        return AgreementView(engine, problem=record["Problem"])
+    facts: dict[str, object] = {label: record["Numbers"].get(key) for key, label in AGREEMENT_FACTS.items()}
+    facts["diagnostics"] = "; ".join(record["Diagnostics"]) or "none"
+    return AgreementView(record["Version"] or engine, tuple(rows), facts)
 
 
 def visit_changes(before: list[dict[str, object]], after: list[dict[str, object]]) -> tuple[dict[str, object], ...]:

@@ -3,6 +3,7 @@
 from mrs_pipeline.report.scan import limit_words, scan_page, write_scan_report
 from mrs_pipeline.report.scan_evidence import pairs_from_evidence, transients_from_evidence
 from mrs_pipeline.report.scan_model import (
+    AgreementView,
     ErrorView,
     FiredRule,
     FitView,
@@ -21,6 +22,7 @@ from mrs_pipeline.report.scan_model import (
 )
 
 __all__ = [
+    "AgreementView",
     "ErrorView",
     "FiredRule",
     "FitView",

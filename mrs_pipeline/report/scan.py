@@ -73,6 +73,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("errors", "Errors", lambda report: bool(report.errors), open=True),
     Section("components", "Fitted components", lambda report: report.fit is not None and bool(report.fit.components)),
     Section("concentrations", "All concentrations", lambda report: bool(report.concentrations)),
+    Section("agreement", "Second engine", lambda report: report.agreement is not None),
     Section("quality", "All quality metrics and their definitions", lambda report: bool(report.metrics)),
     Section("preprocessing", "Preprocessing", lambda report: bool(report.steps or report.pairs)),
     Section("protocol", "Protocol", lambda report: bool(report.protocol)),

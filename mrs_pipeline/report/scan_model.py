@@ -202,6 +202,28 @@ class VisitView:
 
 
 @dataclass(frozen=True)
+class AgreementView:
+    """The same spectrum fitted by a second engine.
+
+    Parameters
+    ----------
+    engine
+        Name and version as the engine states them.
+    rows
+        Rows with the columns of ``desc-lcmodel_mrs.tsv``; empty when the engine gave no result.
+    facts
+        What the engine says of its own fit: label to value.
+    problem
+        Why there is no result; empty when there is one.
+    """
+
+    engine: str
+    rows: tuple[Mapping[str, object], ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Reference:
     """A published source of a method or constant."""
 
@@ -238,6 +260,8 @@ class ScanReport:
         Rows with the columns of ``concentrations.tsv``.
     primary
         Metabolites that stand on the first screen, in order.
+    agreement
+        The second engine's results, or ``None`` when there is no second engine.
     metrics
         Quality metrics.
     steps, pairs, transients
@@ -262,6 +286,7 @@ class ScanReport:
     fit: FitView | None = None
     concentrations: tuple[Mapping[str, object], ...] = ()
     primary: tuple[str, ...] = ("tNAA", "tCr", "tCho", "mI", "Glx", "Glu", "Gln", "GABA", "GSH")
+    agreement: AgreementView | None = None
     metrics: tuple[Metric, ...] = ()
     steps: tuple[StepView, ...] = ()
     pairs: tuple[StepPair, ...] = ()

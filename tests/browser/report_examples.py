@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mrs_pipeline.report import (
+    AgreementView,
     ErrorView,
     FiredRule,
     FitView,
@@ -126,6 +127,13 @@ def voxel_view():
     return VoxelView(t1w=image, t1w_affine=affine, voxel_affine=voxel)
 
 
+def agreement_rows():
+    columns = ("metabolite", "ratio_tCr", "ratio_tCr_sd", "lcmodel_tCr", "lcmodel_sd_percent", "difference")
+    rows = (("tNAA", 1.31, 0.03, 1.30, 3.0, -0.01), ("GSH", 0.21, 0.04, 0.52, 6.0, 0.31))
+    more = ({"difference_percent": -0.8, "apart": "false"}, {"difference_percent": 148.0, "apart": "true"})
+    return tuple(dict(zip(columns, row, strict=True)) | extra for row, extra in zip(rows, more, strict=True))
+
+
 def good_report(**changes):
     fit = fit_view()
     pair_ppm = np.linspace(0.2, 5.0, 300)
@@ -140,6 +148,7 @@ def good_report(**changes):
         ),
         "fit": fit,
         "concentrations": concentration_rows(),
+        "agreement": AgreementView("LCModel (Version 6.3-1R)", agreement_rows(), {"FWHM (ppm)": 0.045}),
         "metrics": (
             Metric("SNR", 43.7, "", "at least 20", "height of NAA over noise SD", "pass", key=True),
             Metric(

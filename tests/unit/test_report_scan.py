@@ -57,6 +57,19 @@ def test_page_refers_to_nothing_outside_itself(good):
     assert set(re.findall(r'(?:xlink:)?href="(.)', without_names)) <= {"#", "d"}
 
 
+def test_second_engine_stands_beside_ours_and_what_differs_is_marked(good):
+    part = good.split('<details id="agreement"', 1)[1].split("</details>", 1)[0]
+    words = text_of(part)
+    assert "LCModel /tCr" in words
+    assert "tNAA 1.31 ± 0.030 1.30 3.00" in words
+    assert re.search(r'<tr class="doubtful"><th>GSH</th>', part)
+    assert not re.search(r'<tr class="doubtful"><th>tNAA</th>', part)
+    failed_engine = examples.AgreementView("LCModel", problem="LCModel could not run: exit code 3")
+    words = text_of(scan_page(examples.good_report(agreement=failed_engine)))
+    assert "LCModel gave no result: LCModel could not run: exit code 3." in words
+    assert 'id="agreement"' not in scan_page(examples.good_report(agreement=None))
+
+
 def test_page_carries_no_date_and_is_small(good):
     assert not re.search(r"20\d\d-\d\d-\d\d", good)
     assert len(good) < 300_000
