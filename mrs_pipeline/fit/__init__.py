@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel
     from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
+    from mrs_pipeline.fit.peaks import fit_peaks
+    from mrs_pipeline.fit.peaks_table import PeakTable, load_peaks
     from mrs_pipeline.fit.result import FitResult
 
 __all__ = [
@@ -17,9 +19,12 @@ __all__ = [
     "COMBINED",
     "Agreement",
     "FitResult",
+    "PeakTable",
     "agreement_table",
     "compare_lcmodel",
+    "fit_peaks",
     "fit_spectrum",
+    "load_peaks",
     "read_fit",
     "write_fit",
 ]
@@ -28,9 +33,12 @@ _HOMES = {
     "AGREEMENT_COLUMNS": "agreement",
     "Agreement": "agreement",
     "FitResult": "result",
+    "PeakTable": "peaks_table",
     "agreement_table": "agreement",
     "compare_lcmodel": "agreement",
+    "fit_peaks": "peaks",
     "fit_spectrum": "engine",
+    "load_peaks": "peaks_table",
     "read_fit": "io",
     "write_fit": "io",
 }
