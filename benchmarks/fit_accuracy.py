@@ -1,7 +1,7 @@
 """Accuracy of the fit against planted truth: bias, SD, RMSE and coverage per metabolite.
 
 Run: ``python benchmarks/fit_accuracy.py [--spectra 40] [--panel independent|simulated|matched|all] [--workers 1]
-[--compare] [--figure FILE]``
+[--compare] [--figure FILE] [--engine auto|ours|both]``
 
 Panels (all with Birch's macromolecules, residual water, lipid of random size and broad humps that nobody models):
 
@@ -13,6 +13,9 @@ Panels (all with Birch's macromolecules, residual water, lipid of random size an
 ``matched``
     our simulation fitted with itself, Voigt lines
 
+Where a program ``lcmodel`` is on the PATH, each panel is also fitted by it (defaults, same basis; ``--engine``); its
+intervals are the ratio plus and minus 1.96 times its %SD, as its users read it.
+
 Errors are of the ratio to tCr, relative to its planted value; SD is over spectra, the mean over tNAA, tCho, mI, Glu,
 Glx. ``--compare`` prints the headline for each stiffness, criterion, lineshape and macromolecule model.
 """
@@ -20,7 +23,10 @@ Glx. ``--compare`` prints the headline for each stiffness, criterion, lineshape 
 from __future__ import annotations
 
 import argparse
+import resource
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -80,7 +86,7 @@ class Outcome:
     truth: dict[str, float]
     estimate: dict[str, tuple[float, float, float, float]]
     seconds: float
-    fit: FitResult
+    fit: FitResult | None = None
 
 
 @cache
@@ -116,7 +122,6 @@ def water_lineshape() -> ComplexArray:
 def _read_sdat(path: Path) -> Spectrum:
     """Convert a Philips file with spec2nii in a temporary folder."""
     import subprocess
-    import tempfile
 
     from mrs_pipeline.nifti_mrs import read
 
@@ -224,6 +229,27 @@ def fit_case(case: Case, settings: FitSection) -> Outcome:
     return Outcome(ratios(amounts), estimate, seconds, fit)
 
 
+def lcmodel_case(case: Case) -> Outcome:
+    """Plant, fit with LCModel, compare; what it did not find counts as zero, without an interval."""
+    from mrs_pipeline.fit import lcmodel_ratio
+    from mrs_pipeline.interfaces.lcmodel import run_lcmodel
+
+    spectrum, basis, amounts = plant(case)
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    with tempfile.TemporaryDirectory() as folder:
+        table = run_lcmodel(spectrum, None, basis, Path(folder))
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin
+    found = {name: lcmodel_ratio(table, name) or (0.0, None) for name in WATCHED}
+    estimate = {name: interval(ratio, per_cent) for name, (ratio, per_cent) in found.items()}
+    return Outcome(ratios(amounts), estimate, seconds)
+
+
+def interval(ratio: float, per_cent: float | None) -> tuple[float, float, float, float]:
+    """Ratio, SD and 95 % interval from a bound in per cent."""
+    sd = 0.0 if per_cent is None else ratio * per_cent / 100.0
+    return ratio, sd, ratio - 1.96 * sd, ratio + 1.96 * sd
+
+
 def cases(panel: str, count: int) -> list[Case]:
     """Cases over SNR 20-60 (tCr peak over noise SD) and 1-5 Hz of extra Gaussian width."""
     rng = np.random.default_rng(7)
@@ -260,13 +286,20 @@ def table(outcomes: list[Outcome], title: str) -> str:
             sds.append(error.std(ddof=1))
             rmses.append(rmse)
     seconds = np.median([o.seconds for o in outcomes])
-    dimensions = np.median([o.fit.baseline_dimensions for o in outcomes])
-    flagged = np.mean([o.fit.status != "ok" for o in outcomes])
     lines.append(
         f"mean of {', '.join(HEADLINE)}: SD {100 * np.mean(sds):.1f} %, RMSE {100 * np.mean(rmses):.1f} %; "
-        f"{seconds:.2f} CPU s, {dimensions:.1f} dimensions/ppm, {100 * flagged:.0f} % flagged"
+        f"{seconds:.2f} CPU s{fit_words([o.fit for o in outcomes if o.fit is not None])}"
     )
     return "\n".join(lines)
+
+
+def fit_words(fits: list[FitResult]) -> str:
+    """Say how stiff our baselines were and how many fits were flagged; nothing for another engine."""
+    if not fits:
+        return ""
+    dimensions = np.median([fit.baseline_dimensions for fit in fits])
+    flagged = np.mean([fit.status != "ok" for fit in fits])
+    return f", {dimensions:.1f} dimensions/ppm, {100 * flagged:.0f} % flagged"
 
 
 def run_panel(panel: str, count: int, settings: FitSection, workers: int = 1) -> list[Outcome]:
@@ -342,6 +375,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--compare", action="store_true")
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--engine", default="auto", choices=["auto", "ours", "both"], help="auto: both where possible")
     options = parser.parse_args()
     if options.compare:
         compare(options.spectra, options.workers)
@@ -352,6 +386,9 @@ def main() -> None:
         print(table(outcomes, f"{panel} panel, {options.spectra} spectra"), flush=True)
         if options.figure and panel == panels[0]:
             figure(outcomes, options.figure)
+        if options.engine == "both" or (options.engine == "auto" and shutil.which("lcmodel")):
+            theirs = [lcmodel_case(case) for case in cases(panel, options.spectra)]
+            print(table(theirs, f"{panel} panel, {options.spectra} spectra, LCModel"), flush=True)
 
 
 if __name__ == "__main__":

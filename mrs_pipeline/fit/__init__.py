@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from mrs_pipeline.basis import COMBINED
 
 if TYPE_CHECKING:
-    from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel
+    from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel, lcmodel_ratio
     from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
     from mrs_pipeline.fit.peaks import fit_peaks
-    from mrs_pipeline.fit.peaks_table import PeakTable, load_peaks
+    from mrs_pipeline.fit.peaks_table import PeakTable, load_peaks, nucleus_of
     from mrs_pipeline.fit.result import FitResult
 
 __all__ = [
@@ -24,7 +24,9 @@ __all__ = [
     "compare_lcmodel",
     "fit_peaks",
     "fit_spectrum",
+    "lcmodel_ratio",
     "load_peaks",
+    "nucleus_of",
     "read_fit",
     "write_fit",
 ]
@@ -38,7 +40,9 @@ _HOMES = {
     "compare_lcmodel": "agreement",
     "fit_peaks": "peaks",
     "fit_spectrum": "engine",
+    "lcmodel_ratio": "agreement",
     "load_peaks": "peaks_table",
+    "nucleus_of": "peaks_table",
     "read_fit": "io",
     "write_fit": "io",
 }

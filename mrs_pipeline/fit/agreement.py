@@ -86,13 +86,42 @@ def compare_lcmodel(fit: FitResult, table: LcmodelTable, names: Iterable[str]) -
     FitError
         LCModel found no creatine, so that it has no ratios.
     """
-    parts = {label: members for label, members in COMBINED.items() if any(name in fit.names for name in members)}
-    parts |= {name: (name,) for name in names if name in fit.names and name not in parts}
+    sums = [label for label, members in COMBINED.items() if any(name in fit.names for name in members)]
+    labels = [*sums, *(name for name in names if name in fit.names)]
+    found = ((label, lcmodel_ratio(table, label)) for label in labels)
+    return tuple(_agreement(fit, label, *theirs) for label, theirs in found if theirs is not None)
+
+
+def lcmodel_ratio(table: LcmodelTable, label: str) -> tuple[float, float | None] | None:
+    """Return LCModel's ratio of a metabolite or sum to total creatine.
+
+    Parameters
+    ----------
+    table
+        LCModel's results.
+    label
+        Canonical name, or a sum such as ``tNAA``.
+
+    Returns
+    -------
+    tuple or None
+        The ratio, and the bound of the concentration in per cent (``None`` where LCModel gives none); ``None`` when
+        LCModel did not fit it.
+
+    Raises
+    ------
+    FitError
+        LCModel found no creatine, so that it has no ratios.
+    """
     creatine = _concentration(table, COMBINED["tCr"])
     if creatine is None or not creatine.concentration > 0:
         raise FitError("LCModel found no creatine", remedy="look at its output: the fit went wrong")
-    rows = ((label, _concentration(table, members)) for label, members in parts.items())
-    return tuple(_agreement(fit, label, row, creatine) for label, row in rows if row is not None)
+    row = _concentration(table, COMBINED.get(label, (label,)))
+    if row is None:
+        return None
+    # the printed ratio has a digit more than that of two printed concentrations
+    ratio = row.ratio if row.ratio > 0 and creatine.ratio == 1.0 else row.concentration / creatine.concentration
+    return ratio, row.sd_percent if row.sd_percent < NOTHING else None
 
 
 def _concentration(table: LcmodelTable, members: tuple[str, ...]) -> LcmodelRow | None:
@@ -102,10 +131,8 @@ def _concentration(table: LcmodelTable, members: tuple[str, ...]) -> LcmodelRow 
     return by_name.get(frozenset(members), by_name.get(known))
 
 
-def _agreement(fit: FitResult, label: str, row: LcmodelRow, creatine: LcmodelRow) -> Agreement:
+def _agreement(fit: FitResult, label: str, theirs: float, per_cent: float | None) -> Agreement:
     ours, sd, _, _ = fit.ratio(label)
-    theirs = row.ratio if row.ratio > 0 and creatine.ratio == 1.0 else row.concentration / creatine.concentration
-    per_cent = row.sd_percent if row.sd_percent < NOTHING else None
     apart = abs(theirs - ours)
     spread = math.hypot(sd, theirs * per_cent / 100.0) if per_cent is not None else sd
     return Agreement(
