@@ -228,7 +228,7 @@ class TissueSection(Section):
 class QuantifySection(Section):
     """From amplitudes to concentrations."""
 
-    preset: str = _f("default", "Named set of constants: default, osprey, spant, fsl-mrs, gannet, lcmodel.")
+    preset: str = _f("default", "Named set of constants: default, osprey, spant, fsl-mrs, gannet, lcmodel, phantom.")
     units: tuple[Literal["ratio", "molal", "molar"], ...] = _f(("ratio", "molal", "molar"), "Units reported.")
     overrides: dict[str, float | dict[str, float]] = _f(
         {}, "Single constants in seconds and fractions: water_t1_gm, water_t2_wm, metabolite_t2.Glu, ..."
@@ -236,6 +236,9 @@ class QuantifySection(Section):
     alpha: dict[str, float] = _f({}, "White-to-grey concentration ratio per metabolite for the alpha correction.")
     alpha_means: tuple[float, float] | None = _f(
         None, "Fixed mean GM and WM fractions of the baseline group, for the group-normalised alpha correction."
+    )
+    water_scale: float | None = _f(
+        None, "Factor that brings the water signal to the metabolite scan's scale; empty: from both ReceiveGain.", gt=0
     )
     age_dependence: bool = _f(False, "Use published age dependence of relaxation where there is one.")
 

@@ -15,16 +15,18 @@ from mrs_pipeline.interfaces.anatomy import read_tissue
 from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
+    from mrs_pipeline.config import QuantifySection
     from mrs_pipeline.fit import FitResult
-    from mrs_pipeline.quantify import Quantified, WaterFit
+    from mrs_pipeline.nifti_mrs import NiftiMrs
+    from mrs_pipeline.quantify import Quantified, ReceiverScale, ScanTiming, WaterFit
 
 
-def water_over_tcr(fit: FitResult, water: WaterFit | None) -> float | None:
+def water_over_tcr(fit: FitResult, water: WaterFit | None, scale: float = 1.0) -> float | None:
     """Water molecules seen per creatine molecule: some thousands in tissue, so a wrong scale of one scan stands out."""
     if water is None or fit.status == "failed" or not {"Cr", "PCr"} & set(fit.names):
         return None
     creatine = fit.combination(fit.weights("tCr"))[0]
-    return float(water.amplitude / creatine) if creatine > 0 else None
+    return float(water.amplitude * scale / creatine) if creatine > 0 else None
 
 
 def marked(quantified: Quantified, flag: str) -> Quantified:
@@ -44,6 +46,7 @@ class QuantifyInput(TraitedSpec):
     basis_record = File(exists=True, mandatory=True)
     identity = traits.Str(mandatory=True, desc="entities of the scan as JSON")
     participant = traits.Str("{}", usedefault=True, desc="row of participants.tsv as JSON")
+    sidecars = traits.Str("{}", usedefault=True, desc="merged BIDS sidecars by role, as JSON")
     settings = traits.Str(mandatory=True, desc="[quantify] as JSON")
 
 
@@ -65,32 +68,29 @@ class Quantify(MrsInterface):
         from mrs_pipeline.config import QuantifySection
         from mrs_pipeline.fit import read_fit
         from mrs_pipeline.nifti_mrs import read
-        from mrs_pipeline.quantify import ScanTiming, quantify, write_concentrations
+        from mrs_pipeline.quantify import quantify, write_concentrations
 
-        metabolite = read(self.inputs.svs).spectrum
-        water = read(self.inputs.mrsref).spectrum if self.inputs.mrsref else None
-        water_fit, problems = self._water_fit(water)
+        settings = QuantifySection.model_validate_json(self.inputs.settings)
+        metabolite = read(self.inputs.svs)
+        water = read(self.inputs.mrsref) if self.inputs.mrsref else None
+        water_fit, problems = self._water_fit(None if water is None else water.spectrum)
+        scale = self._scale(metabolite, water, settings)
         tissue = read_tissue(self.inputs.tissue)
         fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
-        quantified = quantify(
-            fit,
-            water_fit,
-            tissue,
-            ScanTiming.of(metabolite, water, age=self._age()),
-            QuantifySection.model_validate_json(self.inputs.settings),
-        )
+        quantified = quantify(fit, water_fit, tissue, self._timing(metabolite, water, scale), settings)
         if read_json(self.inputs.basis_record)["te_mismatch"]:
             quantified = marked(quantified, "basis_te_mismatch")
         dictionary = write_concentrations(quantified, json.loads(self.inputs.identity), cwd / "concentrations.tsv")
         record = {
             "water": None if water_fit is None else asdict(water_fit),
-            "water_over_tcr": water_over_tcr(fit, water_fit),
+            "receiver_scale": asdict(scale),
+            "water_over_tcr": water_over_tcr(fit, water_fit, scale.factor),
             "preset": quantified.preset,
             "preset_title": quantified.preset_title,
             "preset_status": quantified.preset_status,
             "constants": {name: asdict(constant) for name, constant in quantified.constants.items()},
             "sensitivity": [asdict(item) for item in quantified.sensitivity],
-            "warnings": [*problems, *quantified.warnings],
+            "warnings": [*problems, *scale.warnings, *quantified.warnings],
         }
         return {
             "concentrations": cwd / "concentrations.tsv",
@@ -108,6 +108,26 @@ class Quantify(MrsInterface):
             return fit_water(water), []
         except MrsError as error:
             return None, [str(error)]
+
+    def _scale(self, metabolite: NiftiMrs, water: NiftiMrs | None, settings: QuantifySection) -> ReceiverScale:
+        """Read the receiver gains that headers and sidecars state."""
+        from mrs_pipeline.quantify import ReceiverScale, receiver_scale
+
+        if water is None:
+            return ReceiverScale()
+        sidecars = json.loads(self.inputs.sidecars)
+        return receiver_scale(
+            {**metabolite.header, **sidecars.get("svs", {})},
+            {**water.header, **sidecars.get("conc", {})},
+            settings.water_scale,
+        )
+
+    def _timing(self, metabolite: NiftiMrs, water: NiftiMrs | None, scale: ReceiverScale) -> ScanTiming:
+        """Take the timing of both scans from their own headers, with what makes their signals comparable."""
+        from mrs_pipeline.quantify import ScanTiming
+
+        spectrum = None if water is None else water.spectrum
+        return ScanTiming.of(metabolite.spectrum, spectrum, water_scale=scale.factor, age=self._age())
 
     def _age(self) -> float | None:
         try:

@@ -4,6 +4,7 @@ from mrs_pipeline.quantify.concentrations import Budget, Concentration, Quantifi
 from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
 from mrs_pipeline.quantify.io import COLUMNS, DICTIONARY, data_dictionary, write_concentrations
 from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
+from mrs_pipeline.quantify.scale import ReceiverScale, receiver_scale
 from mrs_pipeline.quantify.sensitivity import Alternative
 from mrs_pipeline.quantify.water import WaterFit, fit_water
 
@@ -17,11 +18,13 @@ __all__ = [
     "Constants",
     "PulseTiming",
     "Quantified",
+    "ReceiverScale",
     "ScanTiming",
     "WaterFit",
     "data_dictionary",
     "fit_water",
     "load_constants",
     "quantify",
+    "receiver_scale",
     "write_concentrations",
 ]
