@@ -18,6 +18,10 @@ One file holds every setting. Every field may be left out, and so may the file; 
 nearest known one. Times are in seconds, chemical shifts in ppm. Arms are never in this file: they come from
 `--allocation` at group level.
 
+A file or folder named here is looked for beside study.toml, then in the BIDS folder, its `code` folder and the folder
+the command runs in. What a file says, and not where it lies, enters the recorded hashes and the frozen plan; when it
+changes, the scans are computed again.
+
 This page is generated from the settings models by `make docs`.
 """
 

@@ -30,17 +30,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Check, print the table, and return 0 or 1."""
-    from mrs_pipeline.cli.settings import check_values
-    from mrs_pipeline.config import load_study
+    from mrs_pipeline.cli.settings import check_values, read_settings, search_folders
     from mrs_pipeline.files import write_json
     from mrs_pipeline.workflows.preflight import preflight
 
     saved = args.bids_dir / "code" / "study.toml"
     study_path = args.study or (saved if saved.is_file() else None)
-    study = load_study(study_path)
+    study = read_settings(study_path, args.bids_dir)
     check_values(study, study_path)
-    folders = [*([study_path.parent] if study_path else []), args.bids_dir, args.bids_dir / "code", Path.cwd()]
-    table = next((folder / study.tissue.table for folder in folders if (folder / study.tissue.table).is_file()), None)
+    tables = (folder / study.tissue.table for folder in search_folders(study_path, args.bids_dir))
+    table = next((path for path in tables if path.is_file()), None)
     report = preflight(args.bids_dir, study, args.participant_label, args.session_label, table)
     _print(report)
     if args.json is not None:

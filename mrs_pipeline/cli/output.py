@@ -78,23 +78,28 @@ def prepare_output(args: argparse.Namespace, study: Study) -> None:
 def prepare_work(jobs: list[ParticipantJob], *, reports_only: bool) -> None:
     """Empty the working folders that other software has written, and forget the reports where only they are wanted.
 
-    Nipype knows by its inputs whether a node has to run again; that the code or a package has changed it does not see.
+    Nipype knows by its inputs whether a node has to run again; that the code, a package or a file named in the settings
+    has changed it does not see.
 
     Raises
     ------
     StudyError
         ``--reports-only`` where nothing has been computed, or by other software.
     """
-    from mrs_pipeline.files import atomic_write
+    from mrs_pipeline.config import settings_files
+    from mrs_pipeline.files import atomic_write, sha256
     from mrs_pipeline.interfaces.provenance import code_digest, package_versions
 
-    stamp = json.dumps({"code": code_digest(), "versions": package_versions()}, indent=1) + "\n"
+    files = {name: sha256(path) for name, path in settings_files(jobs[0].study).items()}
+    stamp = json.dumps({"code": code_digest(), "versions": package_versions(), "files": files}, indent=1) + "\n"
     for job in jobs:
         folder = job.work_dir / job.participant_id
         file = folder / "software.json"
         same = file.is_file() and file.read_text(encoding="utf-8") == stamp
         if reports_only and not same:
-            state = "was computed by another version of the software" if file.is_file() else "has not been computed yet"
+            state = (
+                "was computed by other software or with other files" if file.is_file() else "has not been computed yet"
+            )
             raise StudyError(
                 f"{job.participant_id} {state}, so there is nothing to write its reports from",
                 remedy="run without --reports-only, or give the working folder of that run with --work-dir",

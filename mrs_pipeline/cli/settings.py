@@ -6,7 +6,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from mrs_pipeline.config import Study, load_study
+from mrs_pipeline.config import Study, load_study, locate_files
 from mrs_pipeline.errors import StudyError
 
 LONGEST_ECHO_TIME_S = 0.5
@@ -22,7 +22,7 @@ def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
     _check_directories(args)
     candidates = [args.output_dir / "study.toml", args.bids_dir / "code" / "study.toml"]
     path = args.study or next((candidate for candidate in candidates if candidate.is_file()), None)
-    study = load_study(path)
+    study = read_settings(path, args.bids_dir)
     if args.derivatives is not None:
         tissue = study.tissue.model_copy(
             update={"source": "derivatives", "derivatives": str(args.derivatives.resolve())}
@@ -37,6 +37,16 @@ def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
         _check_resolved(args, study)
         check_values(study, path)
     return study, path
+
+
+def read_settings(path: Path | None, bids_dir: Path) -> Study:
+    """Return the settings with the files they name found beside study.toml, in the BIDS folder or its code folder."""
+    return locate_files(load_study(path), search_folders(path, bids_dir), path)
+
+
+def search_folders(study_path: Path | None, bids_dir: Path) -> list[Path]:
+    """Return where a file named in study.toml may lie, in the order in which it is looked for."""
+    return [*([study_path.parent] if study_path else []), bids_dir, bids_dir / "code", Path.cwd()]
 
 
 def check_values(study: Study, path: Path | None) -> None:
@@ -95,9 +105,8 @@ def _check_programs(study: Study, path: Path | None) -> None:
 
 
 def _resolve(name: str, study_path: Path | None, bids_dir: Path) -> Path | None:
-    """Find a file named in study.toml: absolute, beside study.toml, in the BIDS folder or its code folder."""
-    folders = [*([study_path.parent] if study_path else []), bids_dir, bids_dir / "code", Path.cwd()]
-    candidates = [Path(name)] if Path(name).is_absolute() else [folder / name for folder in folders]
+    """Find a file of data named in study.toml, absolute or in one of the folders."""
+    candidates = [folder / name for folder in search_folders(study_path, bids_dir)]
     return next((candidate.resolve() for candidate in candidates if candidate.exists()), None)
 
 

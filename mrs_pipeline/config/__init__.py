@@ -1,6 +1,6 @@
 """Room of the settings: study.toml as frozen models, and presets as data."""
 
-from mrs_pipeline.config.load import load_study, settings_hash
+from mrs_pipeline.config.load import load_study, locate_files, portable, settings_files, settings_hash
 from mrs_pipeline.config.models import (
     AnalysisSection,
     BasisSection,
@@ -33,7 +33,10 @@ __all__ = [
     "Study",
     "TissueSection",
     "load_study",
+    "locate_files",
+    "portable",
     "preset_names",
     "read_preset",
+    "settings_files",
     "settings_hash",
 ]

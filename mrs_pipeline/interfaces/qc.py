@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
     from mrs_pipeline.nifti_mrs import NiftiMrs
+    from mrs_pipeline.qc import Rule
 
 DEFINITIONS = {
     "fit_snr": "height of the tallest metabolite peak of the model over the noise SD",
@@ -68,7 +70,7 @@ class Assess(MrsInterface):
         from mrs_pipeline.config import ProtocolSection, QcSection
         from mrs_pipeline.nifti_mrs import read
         from mrs_pipeline.preprocess import METRIC_DEFINITIONS
-        from mrs_pipeline.qc import assess, check_protocol
+        from mrs_pipeline.qc import assess, check_protocol, load_rules
 
         record = read_json(self.inputs.preproc_record)
         metrics = {**record["metrics"], **self._other_metrics()}
@@ -77,13 +79,15 @@ class Assess(MrsInterface):
         facts = scan_facts(read(self.inputs.raw_svs, sidecar=sidecar), sidecar)
         protocol = check_protocol(facts, ProtocolSection.model_validate_json(self.inputs.protocol), identity["voi"])
         metrics["protocol_deviations"] = sum(item.within is False for item in protocol)
-        verdict = assess(metrics, QcSection.model_validate_json(self.inputs.settings).rules)
+        rules = QcSection.model_validate_json(self.inputs.settings).rules
+        verdict = assess(metrics, rules)
         out = {
             **metrics,
             "drift_hz": record["drift_hz"],
             "drift_deg": record["drift_deg"],
             "kept": record["kept"],
             "verdict": verdict.to_dict(),
+            "limits": limits(load_rules(rules)),
             "protocol": [asdict(item) for item in protocol],
             "definitions": {k: v for k, v in {**METRIC_DEFINITIONS, **DEFINITIONS}.items() if k in metrics},
             "provenance": json.loads(self.inputs.provenance),
@@ -108,6 +112,14 @@ class Assess(MrsInterface):
                 if isinstance(value, int | float)
             }
         return found
+
+
+def limits(rules: Sequence[Rule]) -> dict[str, list[list[str | float]]]:
+    """Return the limits that apply to each metric, as [operator, limit, severity]."""
+    found: dict[str, list[list[str | float]]] = {}
+    for rule in rules:
+        found.setdefault(rule.metric, []).append([rule.operator, rule.limit, rule.severity])
+    return found
 
 
 def scan_facts(scan: NiftiMrs, sidecar: dict[str, Any]) -> dict[str, Any]:

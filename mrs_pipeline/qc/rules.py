@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from mrs_pipeline.config import read_preset
@@ -101,7 +102,7 @@ class Verdict:
     checked
         Names of the rules that were checked.
     rules_name
-        Rule set used.
+        Rule set used; of a file its name, without the folder.
     """
 
     status: Status
@@ -187,7 +188,7 @@ def assess(metrics: Mapping[str, Value], rules: str | tuple[Rule, ...]) -> Verdi
             NotChecked(rule.name, rule.metric, missing[rule.name]) for rule in used if rule.name in missing
         ),
         checked=tuple(rule.name for rule in checked),
-        rules_name=rules if isinstance(rules, str) else "given",
+        rules_name=Path(rules).name if isinstance(rules, str) else "given",
     )
 
 

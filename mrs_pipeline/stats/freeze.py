@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mrs_pipeline.config import Study
+from mrs_pipeline.config import Study, portable
 from mrs_pipeline.errors import AnalysisError, StudyError
 from mrs_pipeline.stats.columns import SCAN_KEYS
 from mrs_pipeline.stats.io import records
@@ -52,7 +52,7 @@ def build_freeze(
         Deterministic: no date, host or absolute path. ``hash`` covers everything but ``software`` of other packages and
         ``history``.
     """
-    sections = {name: getattr(study, name).model_dump(mode="json") for name in FROZEN_SECTIONS}
+    sections = {name: portable(getattr(study, name)).model_dump(mode="json") for name in FROZEN_SECTIONS}
     keep = [*SCAN_KEYS, "usable", "included", "reason", "detail"]
     rows = scans[keep].sort_values(list(SCAN_KEYS), kind="stable")
     counts = cell_counts(scans)

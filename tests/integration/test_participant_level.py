@@ -412,6 +412,39 @@ def test_results_of_other_software_are_not_used_again(tmp_path, good):
     assert fit.stat().st_mtime_ns > first
 
 
+RULES = """[[rule]]
+name = "mine"
+metric = "snr_tcr"
+operator = ">"
+limit = {limit}
+severity = "warn"
+words = "the scan is too good"
+source = "test"
+"""
+
+
+def test_files_named_in_the_settings_are_found_beside_study_toml_and_read_again_when_they_change(
+    tmp_path, good, monkeypatch
+):
+    bids = dataset(tmp_path, '[qc]\nrules = "rules.toml"\n')
+    (tmp_path / "rules.toml").write_text(RULES.format(limit=0.0))
+    add(bids, f"one_{NAME}_svs", good[0])
+    monkeypatch.chdir("/")
+    seen = []
+    for limit in (0.0, 1e6):
+        (tmp_path / "rules.toml").write_text(RULES.format(limit=limit))
+        assert run(tmp_path) == 0
+        qc = json.loads(next((tmp_path / "out" / "sub-one").rglob("*_desc-qc_mrs.json")).read_text())
+        assert qc["verdict"]["rules"] == "rules.toml"
+        assert qc["limits"] == {"snr_tcr": [[">", limit, "warn"]]}
+        seen.append((qc["verdict"]["status"], qc["provenance"]["SettingsSHA256"]["qc"]))
+    assert [verdict for verdict, _ in seen] == ["warn", "pass"]
+    assert seen[0][1] != seen[1][1]
+    for path in (tmp_path / "out").rglob("sub-one*"):
+        if path.suffix in {".json", ".tsv", ".html"}:
+            assert str(tmp_path) not in path.read_text(), path.name
+
+
 def test_a_participant_without_any_converted_scan_is_reported(tmp_path, good, capsys):
     bids = dataset(tmp_path)
     add(bids, f"one_{NAME}_svs", good[0])
@@ -449,6 +482,7 @@ def test_a_link_to_nothing_fails_in_words(tmp_path, good, capsys):
         ("[fit]\nppm = [4.2, 0.5]", "lower limit first"),
         ('[fit]\npriors = "nope"', "unknown priors preset 'nope'"),
         ('[qc]\nrules = "nope"', "unknown qc preset 'nope'"),
+        ('[qc]\nrules = "nope.toml"', "[qc] rules = 'nope.toml': there is no such file"),
         ('[quantify]\npreset = "nope"', "unknown relaxation preset 'nope'"),
         ("[quantify.overrides]\nwater_t1_gmm = 1.4", "water_t1_gm"),
         ("[protocol]\necho_time = 30", "30 ms is 0.03"),
