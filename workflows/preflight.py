@@ -10,6 +10,7 @@ from pathlib import Path
 from mrs_pipeline.bids import Scan, clean_label, read_sidecar, survey
 from mrs_pipeline.config import Study
 from mrs_pipeline.errors import MrsError
+from mrs_pipeline.fit import nucleus_of
 from mrs_pipeline.nifti_mrs import NiftiMrs, judge_orientation, read
 
 RUNS, RATIOS, CANNOT = "runs", "ratios only", "cannot run"
@@ -74,7 +75,7 @@ def preflight(
     tissue_table
         ``[tissue] table`` where it exists.
     """
-    found = survey(bids_dir, participants, sessions)
+    found = survey(bids_dir, participants, sessions, nucleus_of(study.fit))
     rows = _table_rows(tissue_table)
     checked = tuple(check_scan(scan, study, rows) for scan in found.scans)
     skipped = tuple(f"{item.path.relative_to(bids_dir).as_posix()}: {item.reason}" for item in found.skipped)
@@ -128,7 +129,9 @@ def incomplete_visits(scans: Sequence[Scan], study: Study) -> tuple[str, ...]:
 
 def _unusable(nifti: NiftiMrs) -> list[str]:
     """Return what stops a scan that can be read."""
-    problems = []
+    problems: list[str] = []
+    if nifti.spectrum.nucleus != "1H":
+        return problems  # neither an echo time nor the pattern of NAA, creatine and choline is expected
     if nifti.spectrum.echo_time is None:
         problems.append("no echo time: add EchoTime in seconds to its sidecar")
     if judge_orientation(nifti.spectrum).verdict == "mirrored":

@@ -189,7 +189,11 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
             settings=settings["preprocess"], **common, **inputs.some(svs="svs", conc="conc", ecc="ecc", noise="noise")
         ),
         "basis": PrepareBasis(
-            settings=settings["basis"], fit_settings=settings["fit"], cache=inputs.basis_cache, **common, **inputs.some(basis_file="basis_file")
+            settings=settings["basis"],
+            fit_settings=settings["fit"],
+            cache=inputs.basis_cache,
+            **common,
+            **inputs.some(basis_file="basis_file"),
         ),
         "fit": Fit(settings=settings["fit"]),
         "tissue": VoxelTissue(

@@ -96,16 +96,19 @@ def index(
 
 
 def survey(
-    bids_dir: str | Path, participants: Iterable[str] | None = None, sessions: Iterable[str] | None = None
+    bids_dir: str | Path,
+    participants: Iterable[str] | None = None,
+    sessions: Iterable[str] | None = None,
+    nucleus: str = "1H",
 ) -> Survey:
-    """Return the scans as :func:`index` does, and the files left aside."""
+    """Return the scans as :func:`index` does, of the nucleus the study analyses, and the files left aside."""
     root = Path(bids_dir)
     if not root.is_dir():
         raise StudyError("there is no such BIDS folder", remedy="check the path", path=root)
     scans: list[Scan] = []
     skipped: list[Skipped] = []
     for folder in _mrs_folders(root):
-        _survey_folder(folder, root, scans, skipped)
+        _survey_folder(folder, root, scans, skipped, nucleus)
     if not scans:
         raise InputError(
             "no single-voxel spectrum: no usable sub-*/[ses-*/]mrs/*_svs.nii.gz" + _because(skipped),
@@ -123,7 +126,7 @@ def _mrs_folders(root: Path) -> list[Path]:
     )
 
 
-def _survey_folder(folder: Path, root: Path, scans: list[Scan], skipped: list[Skipped]) -> None:
+def _survey_folder(folder: Path, root: Path, scans: list[Scan], skipped: list[Skipped], nucleus: str) -> None:
     """Add the scans of one ``mrs/`` folder, and what is left aside."""
     spectra: list[Candidate] = []
     references: list[Candidate] = []
@@ -136,7 +139,7 @@ def _survey_folder(folder: Path, root: Path, scans: list[Scan], skipped: list[Sk
         if path.is_dir():
             skipped.append(Skipped(path, "a folder, not a file; put the file in its place"))
             continue
-        reason = _why_not(entities, path)
+        reason = _why_not(entities, path, nucleus)
         if reason:
             skipped.append(Skipped(path, reason))
         elif entities.suffix == "mrsref":
@@ -147,7 +150,7 @@ def _survey_folder(folder: Path, root: Path, scans: list[Scan], skipped: list[Sk
     scans += [_scan(item, references, images, root) for item in spectra]
 
 
-def _why_not(entities: Entities, path: Path) -> str | None:
+def _why_not(entities: Entities, path: Path, nucleus: str) -> str | None:
     """Return why a spectrum is not one this pipeline analyses, or ``None``."""
     folders = {"sub": entities.sub, "ses": entities.ses}
     stated = dict(part.name.split("-", 1) for part in path.parents if part.name.startswith(("sub-", "ses-")))
@@ -155,8 +158,8 @@ def _why_not(entities: Entities, path: Path) -> str | None:
         return "its sub- and ses- labels are not those of its folders"
     if entities.suffix not in {"svs", "mrsref"}:
         return f"'{entities.suffix}' is not single-voxel spectroscopy"
-    if entities.nuc not in {None, "1H"}:
-        return f"nucleus {entities.nuc}: only 1H is analysed"
+    if entities.nuc not in {None, nucleus}:
+        return f"nucleus {entities.nuc}: only {nucleus} is analysed ([fit] model and peaks decide)"
     if entities.inv is not None:
         return "inversion-recovery scan (inv-): a macromolecule measurement, not fitted as a metabolite scan"
     return None

@@ -60,13 +60,14 @@ def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
 def _select_scans(args: argparse.Namespace, study: Study, unconverted: list[Unconverted]) -> list[Scan]:
     """Return the scans asked for and say which files are left aside, and why."""
     from mrs_pipeline.bids import survey
+    from mrs_pipeline.fit import nucleus_of
 
     root = args.bids_dir.resolve()
     without = {item.entities.sub for item in unconverted if not any(root.glob(f"{item.participant_id}/**/*_svs.nii*"))}
     labels = args.participant_label
     if labels is not None:  # a participant of whom nothing could be converted is known, although it has no scan
         labels = [label for label in labels if label.removeprefix("sub-") not in without]
-    found = survey(root, labels, args.session_label)
+    found = survey(root, labels, args.session_label, nucleus_of(study.fit))
     people = None if args.participant_label is None else {name.removeprefix("sub-") for name in args.participant_label}
     aside: dict[str, list[str]] = {}
     for item in found.skipped:

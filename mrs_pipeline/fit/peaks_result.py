@@ -28,7 +28,8 @@ def summarise(fitted: FittedPeaks, flags: tuple[str, ...]) -> FitResult:
     spread = covariances(fitted)
     curves, parts = _curves(fitted)
     found = findings(fitted)
-    notes = (*fitted.notes, *_limits(fitted), *(finding.words for finding in found))
+    metrics = _metrics(fitted, spread["crlb"])
+    notes = (*fitted.notes, *_said(fitted, metrics), *_limits(fitted), *(finding.words for finding in found))
     names = fitted.table.names
     flags = flags + tuple(finding.code for finding in found)
     return FitResult(
@@ -57,7 +58,7 @@ def summarise(fitted: FittedPeaks, flags: tuple[str, ...]) -> FitResult:
         status="failed" if any(f.fatal for f in found) else "doubtful" if set(flags) - INFORMATIVE else "ok",
         flags=flags,
         notes=notes,
-        metrics=_metrics(fitted, spread["crlb"]),
+        metrics=metrics,
     )
 
 
@@ -196,6 +197,20 @@ def _metrics(fitted: FittedPeaks, crlb: FloatArray) -> dict[str, float | None]:
     return {name: None if value is None or not np.isfinite(value) else value for name, value in out.items()}
 
 
+def _said(fitted: FittedPeaks, metrics: dict[str, float | None]) -> tuple[str, ...]:
+    """Return ratios to the reference peak and pH in words, for the report."""
+    reference = token(fitted.table.reference)
+    ratios = [
+        f"{name} {metrics[key]:.3g} (CRLB {metrics[f'{key}_crlb']:.2g})"
+        for name in fitted.table.names
+        if name != fitted.table.reference and metrics[key := f"ratio_{token(name)}_{reference}"] is not None
+    ]
+    said = [f"amplitude over that of {fitted.table.reference}: {', '.join(ratios)}"] if ratios else []
+    if metrics.get("ph") is not None:
+        said.append(f"pH {metrics['ph']:.2f} by the distance of Pi from PCr (Petroff 1985, doi:10.1212/WNL.35.6.781)")
+    return tuple(said)
+
+
 def _ratio_sd(amplitudes: FloatArray, covariance: FloatArray, top: int, bottom: int) -> float:
     """Return the SD of a ratio of amplitudes by the delta method."""
     if not amplitudes[bottom]:
@@ -203,7 +218,7 @@ def _ratio_sd(amplitudes: FloatArray, covariance: FloatArray, top: int, bottom: 
     row = np.zeros(amplitudes.size)
     row[top] += 1.0
     row[bottom] -= amplitudes[top] / amplitudes[bottom]
-    return float(np.sqrt(max(row @ covariance @ row, 0.0)) / abs(amplitudes[bottom]))
+    return math.sqrt(max(float(row @ covariance @ row), 0.0)) / abs(float(amplitudes[bottom]))
 
 
 def tissue_ph(shift_ppm: float) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mrs_pipeline.config import read_preset
+from mrs_pipeline.config import FitSection, read_preset
 from mrs_pipeline.errors import StudyError
 
 HELP = "see the keys under 'Peak model' in docs/fit.md, or start from a copy of config/presets/peaks/31p-brain.toml"
@@ -121,6 +121,11 @@ class PeakTable:
     def line(self, name: str) -> PeakLine:
         """Return a peak by name."""
         return self.lines[self.names.index(name)]
+
+
+def nucleus_of(settings: FitSection) -> str:
+    """Return the nucleus a study analyses: that of the table of peaks, 1H for basis signals."""
+    return load_peaks(settings.peaks).nucleus if settings.model == "peaks" else "1H"
 
 
 def load_peaks(name: str) -> PeakTable:

@@ -15,7 +15,7 @@ from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
     from mrs_pipeline.basis import Basis
-    from mrs_pipeline.config import BasisSection
+    from mrs_pipeline.config import BasisSection, FitSection
     from mrs_pipeline.spectrum import Spectrum
 
 SEQUENCE_WORDS = {
@@ -46,13 +46,14 @@ class PrepareBasisInput(TraitedSpec):
     basis_file = File(exists=True, desc="the .basis file of [basis] source, hashed by content")
     sidecars = traits.Str("{}", usedefault=True, desc="merged BIDS sidecars by role, as JSON")
     settings = traits.Str(mandatory=True, desc="[basis] as JSON")
+    fit_settings = traits.Str("{}", usedefault=True, desc="[fit] as JSON: the peak model needs no basis set")
     cache = traits.Str(mandatory=True, nohash=True, desc="folder of simulated lines, shared by all processes")
 
 
 class PrepareBasisOutput(TraitedSpec):
     """A basis set that belongs to the scan, and what is to be known about it."""
 
-    basis = File(exists=True)
+    basis = File(exists=True, desc="basis set; for the peak model its table")
     record = File(exists=True)
 
 
@@ -64,12 +65,16 @@ class PrepareBasis(MrsInterface):
 
     def _work(self, cwd: Path) -> dict[str, Any]:
         from mrs_pipeline.basis import check_match
-        from mrs_pipeline.config import BasisSection
+        from mrs_pipeline.config import BasisSection, FitSection
         from mrs_pipeline.nifti_mrs import read
 
         settings = BasisSection.model_validate_json(self.inputs.settings)
+        fit_settings = FitSection.model_validate_json(self.inputs.fit_settings)
         scan = read(self.inputs.svs)
         spectrum = scan.spectrum
+        if fit_settings.model == "peaks":
+            return prepared_peaks(fit_settings, spectrum, cwd)
+        refuse_other_nuclei(spectrum)
         sidecar = json.loads(self.inputs.sidecars).get("svs", {})
         if settings.source == "simulate":
             manufacturer = sidecar.get("Manufacturer") or scan.manufacturer
@@ -82,6 +87,45 @@ class PrepareBasis(MrsInterface):
         write_basis_file(basis, cwd / "basis.npz")
         record = {**basis_record(basis, warnings), "te_mismatch": te_mismatch(basis, spectrum)}
         return {"basis": cwd / "basis.npz", "record": write_json(record, cwd / "basis.json")}
+
+
+def prepared_peaks(settings: FitSection, spectrum: Spectrum, cwd: Path) -> dict[str, Any]:
+    """Write the table of peaks in the place of a basis set, so that a changed table is fitted again, and its record."""
+    from dataclasses import asdict
+
+    from mrs_pipeline.fit import load_peaks
+
+    table = load_peaks(settings.peaks)
+    record = {
+        "source": Path(settings.peaks).name,
+        "sequence": f"none: sum of peaks ({table.title or 'own table'})",
+        **dict.fromkeys(("pulses", "te1", "te2", "tm", "echo_time")),
+        "field_mhz": spectrum.carrier_mhz,
+        "scale": 1.0,
+        "names": list(table.names),
+        "notes": [f"nucleus {table.nucleus}, reference peak {table.reference}"],
+        "warnings": [],
+        "te_mismatch": False,
+    }
+    return {
+        "basis": write_json(asdict(table), cwd / "peaks.json"),
+        "record": write_json(record, cwd / "basis.json"),
+    }
+
+
+def refuse_other_nuclei(spectrum: Spectrum) -> None:
+    """Stop at a nucleus for which there are no basis signals.
+
+    Raises
+    ------
+    BasisError
+        The scan is not of protons.
+    """
+    if spectrum.nucleus != "1H":
+        raise BasisError(
+            f"the scan is of {spectrum.nucleus}, and basis signals are of 1H",
+            remedy='set [fit] model = "peaks" and peaks to a table of that nucleus',
+        )
 
 
 def te_mismatch(basis: Basis, spectrum: Spectrum) -> bool:

@@ -50,7 +50,8 @@ class Preprocess(MrsInterface):
         from mrs_pipeline.preprocess import hints_from_headers, preprocess, save
 
         scans, unread = self._scans()
-        refuse_mirrored(scans["svs"])
+        if scans["svs"].spectrum.nucleus == "1H":
+            refuse_mirrored(scans["svs"])
         result = preprocess(
             scans["svs"].spectrum,
             scans["conc"].spectrum if "conc" in scans else None,

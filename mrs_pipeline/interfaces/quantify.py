@@ -68,7 +68,7 @@ class Quantify(MrsInterface):
         from mrs_pipeline.config import QuantifySection
         from mrs_pipeline.fit import read_fit
         from mrs_pipeline.nifti_mrs import read
-        from mrs_pipeline.quantify import quantify, write_concentrations
+        from mrs_pipeline.quantify import amplitudes_only, quantify, write_concentrations
 
         settings = QuantifySection.model_validate_json(self.inputs.settings)
         metabolite = read(self.inputs.svs)
@@ -77,7 +77,10 @@ class Quantify(MrsInterface):
         scale = self._scale(metabolite, water, settings)
         tissue = read_tissue(self.inputs.tissue)
         fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
-        quantified = quantify(fit, water_fit, tissue, self._timing(metabolite, water, scale), settings)
+        if metabolite.spectrum.nucleus == "1H":
+            quantified = quantify(fit, water_fit, tissue, self._timing(metabolite, water, scale), settings)
+        else:
+            quantified = amplitudes_only(fit, metabolite.spectrum.nucleus, tissue)
         if read_json(self.inputs.basis_record)["te_mismatch"]:
             quantified = marked(quantified, "basis_te_mismatch")
         dictionary = write_concentrations(quantified, json.loads(self.inputs.identity), cwd / "concentrations.tsv")

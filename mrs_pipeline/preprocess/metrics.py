@@ -86,6 +86,19 @@ def spectrum_metrics(spectrum: Spectrum, ppm_water: tuple[float, float]) -> dict
     }
 
 
+PROTON_METRICS = (
+    "snr_tcr", "snr_naa", "snr_spectral", "noise_sd", "fwhm_tcr_hz", "fwhm_naa_hz", "fwhm_hz", "fwhm_ppm",
+    "residual_water", "residual_water_before", "lipid_ratio", "baseline_asymmetry", "reference_shift_ppm", "reference_z",
+    "reference_coherence", "phase_deg",
+)  # fmt: skip
+"""Metrics that are measured at places of proton lines."""
+
+
+def other_nucleus_metrics(spectrum: Spectrum) -> dict[str, float | None]:
+    """Measure what needs no proton line; the fit gives SNR and linewidth of such a scan."""
+    return {**dict.fromkeys(PROTON_METRICS), "spurious_echo": _spurious_echo(spectrum)}
+
+
 def water_metrics(water: Spectrum) -> dict[str, float | None]:
     """Measure a water reference, shape ``(n_points,)``."""
     shown = np.abs(display(water.fid))

@@ -97,6 +97,7 @@ def preprocess(
     """
     hints = hints or Hints()
     _usable(metabolite, "the metabolite scan")
+    settings = settings if metabolite.nucleus == PROTON else for_other_nuclei(settings)
     scan = raw.squeezed(_scaled(metabolite, hints.summed))
     raw.check_axes(scan, "the metabolite scan")
     state, combined = raw.combine_coils(State(scan), _waters(conc, ecc, hints), settings, noise)
@@ -109,6 +110,21 @@ def preprocess(
     state = _phase_and_reference(state, settings)
     for_concentration = waters["concentration"][0] if "concentration" in waters else None
     return _finished(state, _water_out(for_concentration, settings), settings)
+
+
+PROTON = "1H"
+"""Nucleus whose water line, NAA, creatine and choline the steps know; the others leave those steps out."""
+
+
+def for_other_nuclei(settings: PreprocessSection) -> PreprocessSection:
+    """Return settings that look at the whole band, since the windows of the settings are those of protons."""
+    everywhere = (-np.inf, np.inf)
+    return settings.model_copy(
+        update={
+            "outliers": settings.outliers.model_copy(update={"ppm": everywhere}),
+            "alignment": settings.alignment.model_copy(update={"method": "spectral-registration"}),
+        }
+    )
 
 
 def _usable(spectrum: Spectrum, what: str) -> None:
@@ -197,6 +213,8 @@ def _correct_eddy(state: State, reference_scan: Spectrum | None, settings: Prepr
 
 def _remove_water(state: State, settings: PreprocessSection) -> State:
     """HLSVD removal of residual water."""
+    if state.spectrum.nucleus != PROTON:
+        return state.skipped("water_removal", f"{state.spectrum.nucleus} has no water line")
     if not settings.water_removal.enabled:
         return state.skipped("water_removal", "switched off")
     window = settings.water_removal.ppm
@@ -215,6 +233,9 @@ def _remove_water(state: State, settings: PreprocessSection) -> State:
 
 def _phase_and_reference(state: State, settings: PreprocessSection) -> State:
     """Zero-order phase and frequency reference from NAA, tCr and tCho."""
+    if state.spectrum.nucleus != PROTON:
+        why = f"{state.spectrum.nucleus} has none of NAA, tCr and tCho; the fit finds it from its table of peaks"
+        return state.skipped("phase", why).skipped("reference", why)
     found = reference.fit_reference(state.spectrum, settings.reference.max_shift_ppm)
     state = state.measure(
         reference_shift_ppm=found.shift_ppm,
@@ -280,8 +301,11 @@ def _water_out(scan: Spectrum | None, settings: PreprocessSection) -> Spectrum |
 def _finished(state: State, water_scan: Spectrum | None, settings: PreprocessSection) -> Preprocessed:
     """Measure the result and put everything together."""
     window = settings.water_removal.ppm
-    values = metrics.spectrum_metrics(state.spectrum, window)
-    values["residual_water_before"] = _residual_before(state, values, window)
+    if state.spectrum.nucleus == PROTON:
+        values = metrics.spectrum_metrics(state.spectrum, window)
+        values["residual_water_before"] = _residual_before(state, values, window)
+    else:
+        values = metrics.other_nucleus_metrics(state.spectrum)
     values |= metrics.water_metrics(water_scan) if water_scan is not None else dict.fromkeys(metrics.WATER_METRICS)
     values |= metrics.drift_metrics(state.drift_hz, state.drift_deg, state.kept)
     return Preprocessed(

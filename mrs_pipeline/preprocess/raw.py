@@ -329,6 +329,8 @@ def _evidence(flat: _Flat, judged: list[Transients], places: list[npt.NDArray[np
     """Real spectra of all transients before and after alignment, for the waterfall of the report."""
     scan = flat.scan
     inside = (scan.ppm >= _SHOWN_PPM[0]) & (scan.ppm <= _SHOWN_PPM[1])
+    if scan.nucleus != "1H":
+        inside = np.ones(scan.n_points, dtype=bool)
     after = np.zeros((scan.fid.shape[0], int(inside.sum())), dtype=np.float32)
     for result, place in zip(judged, places, strict=True):
         after[place] = display(result.aligned)[:, inside].real

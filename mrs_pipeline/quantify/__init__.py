@@ -1,5 +1,6 @@
 """Room: from amplitudes to ratios and concentrations."""
 
+from mrs_pipeline.quantify.amplitudes import amplitudes_only
 from mrs_pipeline.quantify.concentrations import Budget, Concentration, Quantified, quantify
 from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
 from mrs_pipeline.quantify.io import COLUMNS, DICTIONARY, data_dictionary, write_concentrations
@@ -21,6 +22,7 @@ __all__ = [
     "ReceiverScale",
     "ScanTiming",
     "WaterFit",
+    "amplitudes_only",
     "data_dictionary",
     "fit_water",
     "load_constants",

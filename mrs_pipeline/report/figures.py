@@ -119,6 +119,7 @@ def fit_figure(
     baseline: AnyArray,
     residual: AnyArray,
     noise_sd: float | None,
+    landmarks: Mapping[str, float] | None = None,
 ) -> Figure:
     """Draw data, model and baseline, with the residual above in units of the noise.
 
@@ -131,6 +132,8 @@ def fit_figure(
     noise_sd
         Noise standard deviation of the real part, in the data's unit; ``None`` when unknown (the residual then has the
         data's scale and no band).
+    landmarks
+        Peaks to name, name to ppm; ``None``: :data:`LANDMARKS`.
     """
     axis, data_, model_, baseline_, residual_ = _descending(ppm, data, model, baseline, residual)
     fig = new_figure(7.4, 3.8)
@@ -146,7 +149,7 @@ def fit_figure(
     main.set_ylabel("signal (a.u.)")
     _ppm_axis(main, axis)
     main.legend(loc="upper left", fontsize=FONT_SIZE, frameon=False, ncols=3, labelcolor=INK, handlelength=1.6)
-    _mark_singlets(main, axis, data_ / scale)
+    _mark_singlets(main, axis, data_ / scale, LANDMARKS if landmarks is None else landmarks)
     return fig
 
 
@@ -165,9 +168,9 @@ def _draw_residual(ax: Axes, ppm: FloatArray, residual: FloatArray, noise_sd: fl
     ax.tick_params(bottom=False, labelbottom=False)
 
 
-def _mark_singlets(ax: Axes, ppm: FloatArray, data: FloatArray) -> None:
+def _mark_singlets(ax: Axes, ppm: FloatArray, data: FloatArray, landmarks: Mapping[str, float]) -> None:
     """Write the names of the reference singlets above their peaks."""
-    for name, shift in LANDMARKS.items():
+    for name, shift in landmarks.items():
         near = np.abs(ppm - shift) < 0.05
         if near.any():
             height = float(np.max(data[near]))

@@ -15,7 +15,9 @@ WATER_PPM = (0.2, 5.2)
 _AT_WATER = ("water_removal", "eddy_current")
 
 
-def pairs_from_evidence(evidence: Mapping[str, AnyArray], steps: Sequence[str] | None = None) -> tuple[StepPair, ...]:
+def pairs_from_evidence(
+    evidence: Mapping[str, AnyArray], steps: Sequence[str] | None = None, window: tuple[float, float] | None = None
+) -> tuple[StepPair, ...]:
     """Return the spectra before and after each step, cut to the window worth seeing.
 
     Parameters
@@ -25,6 +27,8 @@ def pairs_from_evidence(evidence: Mapping[str, AnyArray], steps: Sequence[str] |
         such as edited sub-spectra, are averaged for the picture).
     steps
         Names in the order drawn; ``None``: the order of the evidence.
+    window
+        Window in ppm; ``None``: that of 1H metabolites, and of water for the steps at water.
     """
     if "ppm" not in evidence:
         return ()
@@ -32,15 +36,17 @@ def pairs_from_evidence(evidence: Mapping[str, AnyArray], steps: Sequence[str] |
     names = found if steps is None else [name for name in steps if name in found]
     ppm = np.asarray(evidence["ppm"], dtype=float)
     return tuple(
-        _pair(name, ppm, evidence[f"{name}.before"], evidence[f"{name}.after"])
+        _pair(name, ppm, window, evidence[f"{name}.before"], evidence[f"{name}.after"])
         for name in names
         if f"{name}.after" in evidence
     )
 
 
-def _pair(name: str, ppm: FloatArray, before: AnyArray, after: AnyArray) -> StepPair:
+def _pair(
+    name: str, ppm: FloatArray, window: tuple[float, float] | None, before: AnyArray, after: AnyArray
+) -> StepPair:
     """Cut one pair to its window."""
-    low, high = WATER_PPM if name in _AT_WATER else DISPLAY_PPM
+    low, high = window or (WATER_PPM if name in _AT_WATER else DISPLAY_PPM)
     inside = (ppm >= low) & (ppm <= high)
     return StepPair(name.replace("_", " "), ppm[inside], _one(before)[inside], _one(after)[inside])
 
@@ -57,6 +63,7 @@ def transients_from_evidence(
     kept: Sequence[bool],
     drift_hz: Sequence[float | None],
     drift_deg: Sequence[float | None],
+    window: tuple[float, float] | None = None,
 ) -> TransientsView | None:
     """Return the single transients as a report shows them; ``None`` for averaged input.
 
@@ -67,14 +74,17 @@ def transients_from_evidence(
         shape ``(n, p)``, each of which may be absent.
     kept, drift_hz, drift_deg
         As ``Preprocessed`` has them, one value per transient, ``None`` where dropped.
+    window
+        Window in ppm; ``None``: that of 1H metabolites.
     """
+    low, high = window or DISPLAY_PPM
     if len(kept) < 2:
         return None
     axis = evidence.get("transients.ppm", evidence.get("ppm"))
     images = {key: evidence.get(f"transients.{key}") for key in ("before", "after")}
     if axis is not None:
         ppm = np.asarray(axis, dtype=float)
-        inside = (ppm >= DISPLAY_PPM[0]) & (ppm <= DISPLAY_PPM[1])
+        inside = (ppm >= low) & (ppm <= high)
         images = {key: _rows(image, len(kept), inside) for key, image in images.items()}
         axis = ppm[inside]
     return TransientsView(
