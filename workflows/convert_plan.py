@@ -132,7 +132,8 @@ def _distinct(targets: Sequence[Target], unplaced: list[Unplaced]) -> list[Targe
 
 
 def _names(rule: ConvertScan) -> Rule:
-    return Rule(rule.pattern, rule.role, rule.participant, rule.visit, rule.region, rule.reference, rule.acq)
+    names = ("pattern", "role", "participant", "visit", "region", "reference", "acq", "nucleus")
+    return Rule(**{name: getattr(rule, name) for name in names})
 
 
 def _labels(study: Study) -> Labels:

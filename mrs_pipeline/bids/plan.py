@@ -19,7 +19,7 @@ class Rule:
     """What a conversion rule (``[[convert.scans]]`` of study.toml) says about names.
 
     ``participant``, ``visit`` and ``region`` stand in where the pattern gives none; ``reference`` is what a water scan
-    is for: ``"conc"``, ``"ecc"`` or ``"both"``.
+    is for: ``"conc"``, ``"ecc"`` or ``"both"``; a ``nucleus`` other than 1H becomes the ``nuc`` label.
     """
 
     pattern: str
@@ -29,6 +29,7 @@ class Rule:
     region: str | None = None
     reference: str = "both"
     acq: str | None = None
+    nucleus: str = "1H"
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def _target(
         ses=visit,
         task=clean_label(groups.get("task") or "") or None,
         acq=acq or None,
+        nuc=None if rule.nucleus == "1H" or rule.role == "T1w" else rule.nucleus,
         voi=region,
         run=run if run and run.isdecimal() else None,
         suffix=rule.role,

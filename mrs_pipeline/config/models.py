@@ -74,6 +74,7 @@ class ConvertScan(Section):
     region: str | None = _f(None, "voi label where the pattern does not give it.")
     reference: Literal["conc", "ecc", "both"] = _f("both", "What a water scan is for.")
     acq: str | None = _f(None, "BIDS acq label.")
+    nucleus: str = _f("1H", "Resonant nucleus; another than 1H is written as the BIDS nuc label.")
     body_part: str = _f("BRAIN", "BIDS BodyPart, required with a voi label.")
     conjugate: bool = _f(False, "Conjugate the data: for files whose spectrum is mirrored about water.")
     echo_time: float | None = _f(None, "Echo time for files that do not state it.", "s", gt=0)

@@ -305,6 +305,15 @@ def _completed(job: ConvertJob, nifti: NiftiMrs, corrections: Mapping[str, Any],
 def _checked(job: ConvertJob, nifti: NiftiMrs, entities: Entities) -> list[str]:
     """Raise on what makes a file unusable, return what is only worth saying."""
     s = nifti.spectrum
+    expected = entities.nuc or "1H"
+    if s.nucleus != expected:
+        raise InputError(
+            f"nucleus {s.nucleus}, where its rule says {expected}",
+            remedy=f'set nucleus = "{s.nucleus}" in its rule of [[convert.scans]], or leave it out of the rules',
+            path=job.shown[0],
+        )
+    if s.nucleus != "1H":
+        return []
     if s.echo_time is None:
         raise InputError(
             "the file does not state its echo time, which every later step needs",
@@ -312,10 +321,6 @@ def _checked(job: ConvertJob, nifti: NiftiMrs, entities: Entities) -> list[str]:
             path=job.shown[0],
         )
     warnings = [] if s.repetition_time is not None else ["no repetition time: no relaxation correction"]
-    if s.nucleus != "1H":
-        raise InputError(
-            f"nucleus {s.nucleus}: only 1H is analysed", remedy="leave it out of the rules", path=job.shown[0]
-        )
     if "DIM_EDIT" in s.dims:
         warnings.append("edited spectra: the condition without editing is fitted, difference and sum are only written")
     if not nifti.is_localised:

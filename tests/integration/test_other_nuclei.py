@@ -17,6 +17,7 @@ TRUTH = {
     "PE": 2.5, "PC": 0.7, "Piex": 0.4, "Pi": 1.2, "GPE": 1.0, "GPC": 1.6, "MP": 3.0, "PCr": 4.5, "gATP": 3.0,
     "aATP": 3.0, "NAD": 0.5, "bATP": 3.0,
 }  # fmt: skip
+RULE = '[[convert.scans]]\npattern = "*_31P.nii.gz"\nrole = "svs"\nparticipant = "1"\nregion = "occ"\n'
 STUDY = '[fit]\nmodel = "peaks"\npeaks = "31p-brain"\n[tissue]\nsource = "none"\n'
 
 
@@ -40,16 +41,15 @@ def transients(count=8, noise=0.3, seed=2):
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     root = tmp_path_factory.mktemp("p31")
-    spectrum = transients()
-    path = root / "bids" / "sub-1" / "mrs" / "sub-1_nuc-31P_voi-occ_svs.nii.gz"
-    path.parent.mkdir(parents=True)
-    (root / "bids" / "dataset_description.json").write_text('{"Name": "t", "BIDSVersion": "1.10.0"}')
-    write(NiftiMrs(spectrum, AFFINE, {"Manufacturer": "Siemens"}), path)
-    sidecar = {"ResonantNucleus": ["31P"], "SpectrometerFrequency": [MHZ], "SpectralWidth": 1 / DWELL, "EchoTime": 0.0}
-    path.with_name(path.name.replace(".nii.gz", ".json")).write_text(json.dumps(sidecar))
-    (root / "study.toml").write_text(STUDY)
-    command = ["run", str(root / "bids"), str(root / "out"), "participant", "--study", str(root / "study.toml")]
-    assert main(command) == 0
+    (root / "scanner").mkdir()
+    write(NiftiMrs(transients(), AFFINE, {"Manufacturer": "Siemens"}), root / "scanner" / "a_31P.nii.gz")
+    study = ["--study", str(root / "study.toml")]
+    (root / "study.toml").write_text(RULE + STUDY)
+    assert main(["convert", str(root / "scanner"), str(root / "bids"), *study]) == 1  # the rule says 1H
+    assert 'set nucleus = "31P"' in (root / "bids" / "code" / "conversion.tsv").read_text()
+    (root / "study.toml").write_text(RULE + 'nucleus = "31P"\n' + STUDY)
+    assert main(["convert", str(root / "scanner"), str(root / "bids"), *study]) == 0
+    assert main(["run", str(root / "bids"), str(root / "out"), "participant", *study]) == 0
     return root / "out"
 
 
