@@ -37,6 +37,8 @@ LONGEST_FID_S = 0.5
 START_WIDTHS_HZ = (3.0, 6.0, 10.0, 16.0)
 COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
+WIDE_LINESHAPE_ODDS = 2.0
+"""Twice the log prior odds of a line far from Voigt over one close to it; see docs/fit.md."""
 ARTEFACT_PPM = (0.6, 1.75)
 ARTEFACT_SPACING_PPM = 0.12
 ARTEFACT_DEPTH = 8.0
@@ -85,6 +87,8 @@ class Fitted:
         Model evaluations of all stages.
     search
         Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(K, K)``.
+    lineshape_gain
+        Twice the log evidence of a line far from Voigt over one close to it; ``None`` where nothing was chosen.
     """
 
     prepared: Prepared
@@ -93,6 +97,7 @@ class Fitted:
     ppm: tuple[float, float]
     evaluations: int
     search: FloatArray
+    lineshape_gain: float | None = None
 
 
 def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitResult:
@@ -247,8 +252,13 @@ def _measured_file(settings: FitSection) -> str:
 
 
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
-    """Fit coarsely, then twice in full, each time at the stiffness the criterion finds."""
-    model = _model(prepared, settings, ppm)
+    """Fit coarsely, then twice in full, each time at the stiffness the criterion finds.
+
+    With ``lineshape = "auto"`` the first full fit is made with a line close to Voigt and with one far from it, and the
+    second goes on with the one that has more evidence.
+    """
+    auto = settings.lineshape == "auto"
+    model = _model(prepared, settings, ppm, "near" if auto else settings.lineshape)
     data = np.asarray(model.to_window(prepared.spectrum.fid).real)
     weight = water_weight(_axis(model, prepared))
     baseline = None if settings.baseline == "none" else make_baseline(data.size, ppm[1] - ppm[0], weight)
@@ -256,7 +266,7 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
     none = np.zeros((0, len(prepared.components)))
     objective = Objective(model, data, prepared.noise, baseline, coarse, none, weight)
     solution = _coarse(objective)
-    spent = objective.evaluations
+    spent, gain = objective.evaluations, None
     for tolerance in (1e-3, 1e-6):
         theta = solution.theta
         noise = _effective_noise(objective, theta, prepared.noise)
@@ -265,7 +275,35 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         objective = Objective(model, data, noise, baseline, stiffness, rows, weight)
         solution = solve(objective, theta, tolerance=tolerance)
         spent += objective.evaluations
-    return Fitted(prepared, objective, solution, ppm, spent, search)
+        if auto and gain is None:
+            wide = _model(prepared, settings, ppm, "asymmetric")
+            other = Objective(wide, data, noise, baseline, stiffness, rows, weight)
+            skewed = solve(other, solution.theta, tolerance=tolerance)
+            spent += other.evaluations
+            gain = lineshape_gain(objective, solution, other, skewed)
+            if gain > -WIDE_LINESHAPE_ODDS:
+                model, objective, solution = wide, other, skewed
+    return Fitted(prepared, objective, solution, ppm, spent, search, gain)
+
+
+def lineshape_gain(near: Objective, first: Solution, wide: Objective, second: Solution) -> float:
+    r"""Twice the log evidence that a line far from Voigt has over one close to it.
+
+    Notes
+    -----
+    Laplace's approximation (MacKay 1992, doi:10.1162/neco.1992.4.3.415) at the same stiffness and with the same free
+    parameters: :math:`\Delta[\chi^2 + \ln\det J^TJ + 2\sum\ln\sigma_j]` with the Jacobian of data and priors. The
+    noise is what the wide fit leaves over, where that is less than what the first fit was weighed with.
+    """
+    left = _effective_noise(wide, second.theta, min(near.noise_sd, wide.noise_sd))
+    tempered = max((near.noise_sd / left) ** 2, 1.0)
+    return tempered * (first.cost - second.cost) + _log_volume(near, first.theta) - _log_volume(wide, second.theta)
+
+
+def _log_volume(objective: Objective, theta: FloatArray) -> float:
+    """Twice the logarithm of prior over posterior volume, up to what both lineshapes share."""
+    jacobian, sd = objective.jacobian(theta), objective.model.sd[objective.varying]
+    return float(np.linalg.slogdet(jacobian.T @ jacobian)[1] + 2.0 * np.sum(np.log(sd[np.isfinite(sd)])))
 
 
 def _axis(model: Model, prepared: Prepared) -> FloatArray:
@@ -282,8 +320,7 @@ def water_weight(ppm: FloatArray) -> FloatArray:
     return np.asarray(np.interp(np.abs(ppm - WATER_PPM), [WATER_PPM - 4.2, WATER_PPM - 4.0], [0.2, 1.0]))
 
 
-def _model(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Model:
-    lineshape = "asymmetric" if settings.lineshape == "auto" else settings.lineshape
+def _model(prepared: Prepared, settings: FitSection, ppm: tuple[float, float], lineshape: str) -> Model:
     return make_model(
         prepared.spectrum,
         prepared.components,

@@ -7,9 +7,9 @@ Component ``k`` of group ``g`` at time ``t``:
 
 with shifts :math:`\delta` and Lorentzian widths :math:`L, l` in Hz. Metabolites share the Gaussian width ``G``,
 :math:`c = (\pi G)^2/(4\ln2)`. All share a non-parametric part: smooth functions :math:`B_j` of time (quadratic
-B-splines in :math:`\ln(1+t/\tau)`, zero at the echo top) for what shim and eddy currents do to phase (:math:`\beta`)
-and envelope (:math:`\alpha`) of every line alike. A peak of nominal width ``w`` in a background group has
-:math:`c = f^2(\pi w)^2/(4\ln2)`, one relative width ``f`` per group. The spectrum is
+B-splines in :math:`\tfrac12\ln(1+(t/\tau)^2)`, zero at the echo top) for what shim and eddy currents do to phase
+(:math:`\beta`) and envelope (:math:`\alpha`) of every line alike. A peak of nominal width ``w`` in a background group
+has :math:`c = f^2(\pi w)^2/(4\ln2)`, one relative width ``f`` per group. The spectrum is
 :math:`\exp\{i\phi_0 + 2\pi i\tau(f-f_\mathrm{pivot})\}` times the Fourier transform, zero-filled to twice the length,
 so that its real part carries all the information of the FID with independent noise.
 """
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy import fft as scipy_fft
 
 from mrs_pipeline.fit.components import ARTEFACT, METABOLITES, Components
-from mrs_pipeline.fit.priors import Priors
+from mrs_pipeline.fit.priors import LineshapePrior, Priors
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 GAUSS = np.pi**2 / (4.0 * np.log(2.0))
@@ -286,7 +286,7 @@ class Model:
         return pull
 
 
-SPLINE_TAU_S = 0.010
+SPLINE_TAU_S = 0.020
 SPLINE_END_S = 0.400
 
 
@@ -295,17 +295,34 @@ def lineshape_splines(time: FloatArray, count: int) -> FloatArray:
 
     Notes
     -----
-    Quadratic B-splines with equal knots in :math:`u = \ln(1 + t/\tau)`, :math:`\tau` = 10 ms, clamped at both ends,
-    held after 400 ms; the first one, alone not zero at t = 0, is left out.
+    Quadratic B-splines with equal knots in :math:`u = \tfrac12\ln(1 + (t/\tau)^2)`, :math:`\tau` = 20 ms, clamped at
+    both ends, held after 400 ms; the first one, alone not zero at t = 0, is left out. So the line keeps its area, and
+    near the echo top the exponent goes with :math:`t^2`: the logarithm of the characteristic function of a field
+    distribution of finite variance has no other terms there but a shift, which is a parameter of its own. An exponent
+    linear in t would be a broad pedestal under every line, which baseline and macromolecules take as well: the area
+    would then be anyone's.
     """
     from scipy.interpolate import BSpline
 
-    u = np.log1p(np.minimum(time, SPLINE_END_S) / SPLINE_TAU_S)
-    end = np.log1p(SPLINE_END_S / SPLINE_TAU_S)
-    inner = np.linspace(0.0, end, count)
-    knots = np.concatenate([[0.0, 0.0], inner, [end, end]])
-    design = BSpline.design_matrix(np.minimum(u, end * (1 - 1e-12)), knots, 2).toarray()
-    return np.asarray(design[:, 1:].T)
+    knots = _spline_knots(count)
+    u = np.minimum(_spline_scale(time), knots[-1] * (1 - 1e-12))
+    return np.asarray(BSpline.design_matrix(u, knots, 2).toarray()[:, 1:].T)
+
+
+def _spline_scale(time: FloatArray | float) -> FloatArray:
+    """Time as the splines count it: quadratic at first, then logarithmic."""
+    return np.asarray(0.5 * np.log1p((np.minimum(time, SPLINE_END_S) / SPLINE_TAU_S) ** 2))
+
+
+def _spline_knots(count: int) -> FloatArray:
+    end = float(_spline_scale(SPLINE_END_S))
+    return np.concatenate([[0.0, 0.0], np.linspace(0.0, end, count), [end, end]])
+
+
+def spline_centres(count: int) -> FloatArray:
+    """Return the times at which the functions of :func:`lineshape_splines` are centred (Greville), s."""
+    knots = _spline_knots(count)
+    return np.asarray(SPLINE_TAU_S * np.sqrt(np.expm1(knots[2:-2] + knots[3:-1])))
 
 
 def token(name: str) -> str:
@@ -342,7 +359,8 @@ def make_model(
     ppm
         Fitted window.
     lineshape
-        ``gaussian``, ``lorentzian``, ``voigt`` or ``asymmetric``: which common lineshape parameters are free.
+        ``gaussian``, ``lorentzian``, ``voigt``, or one of the priors' ``shapes``: which common lineshape parameters
+        are free, and how far.
     first_order
         Whether the first-order phase is free.
     """
@@ -368,7 +386,8 @@ def _parameters(
 ) -> list[Parameter]:
     shape = priors.lineshape
     wide = priors.common_shift_sd * mhz
-    voigt, asymmetric = lineshape in {"voigt", "asymmetric"}, lineshape == "asymmetric"
+    asymmetric = lineshape in priors.shapes
+    voigt = asymmetric or lineshape == "voigt"
     lorentz_sd = 10.0 if lineshape == "lorentzian" else shape["lorentz_sd_hz"] if voigt else HELD
     gauss_sd = HELD if lineshape == "lorentzian" else np.inf
     gauss_start = 0.0 if lineshape == "lorentzian" else shape["gauss_start_hz"]
@@ -380,13 +399,7 @@ def _parameters(
         Parameter("lorentz", 0.0, 0.0, lorentz_sd, -3.0, 25.0),
     ]
     if asymmetric:
-        count = int(shape["spline_count"])
-        sds = {"eddy": shape["eddy_sd_rad"], "envelope": shape["envelope_sd"]}
-        out += [
-            Parameter(f"{kind}_{number}", 0.0, 0.0, sd, -10 * sd, 10 * sd)
-            for kind, sd in sds.items()
-            for number in range(count)
-        ]
+        out += _shape_parameters(priors.shapes[lineshape], int(shape["spline_count"]))
     for number, family in ((1, priors.macromolecules), (2, priors.lipids)):
         if (components.group == number).any():
             sd = family.shift_sd_ppm * mhz
@@ -395,6 +408,27 @@ def _parameters(
     for name, group in zip(components.names, components.group, strict=True):
         out.extend(_own_parameters(name, int(group), priors, mhz))
     return out
+
+
+def _shape_parameters(spread: LineshapePrior, count: int) -> list[Parameter]:
+    r"""Parameters of the non-parametric part of the lineshape.
+
+    Notes
+    -----
+    Prior SD of a function centred at ``t``: :math:`\sqrt{s_e^2 + (s_l\min(1, t/T)^p)^2}` with the early and late SDs
+    of phase (p = 3) and envelope (p = 2): a field distribution changes the envelope from its second moment on and the
+    phase from its third (its characteristic function's cumulants), eddy currents change the phase at once.
+    """
+    late = np.minimum(1.0, spline_centres(count) / spread.reach_s)
+    sds = {
+        "eddy": np.hypot(spread.phase_early_rad, spread.phase_late_rad * late**3),
+        "envelope": np.hypot(spread.envelope_early, spread.envelope_late * late**2),
+    }
+    return [
+        Parameter(f"{kind}_{number}", 0.0, 0.0, float(sd), float(-10.0 * sd), float(10.0 * sd))
+        for kind, spreads in sds.items()
+        for number, sd in enumerate(spreads)
+    ]
 
 
 def _own_parameters(name: str, group: int, priors: Priors, mhz: float) -> list[Parameter]:

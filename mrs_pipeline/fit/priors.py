@@ -11,6 +11,9 @@ from mrs_pipeline.config import read_preset
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.spectrum import FloatArray
 
+SHAPES = ("near", "asymmetric")
+"""Priors of the non-parametric lineshape: close to a Voigt line, and far from it."""
+
 
 @dataclass(frozen=True)
 class Peak:
@@ -45,6 +48,27 @@ class PeakFamily:
 
 
 @dataclass(frozen=True)
+class LineshapePrior:
+    """How far the common line may be from a Voigt line: SD of its phase and of the logarithm of its envelope.
+
+    Parameters
+    ----------
+    phase_early_rad, envelope_early
+        From the echo top on: eddy currents.
+    phase_late_rad, envelope_late
+        From ``reach_s`` on: the distribution of the field in the voxel.
+    reach_s
+        Time at which the late SDs are reached, seconds.
+    """
+
+    phase_early_rad: float
+    phase_late_rad: float
+    envelope_early: float
+    envelope_late: float
+    reach_s: float
+
+
+@dataclass(frozen=True)
 class Priors:
     """The prior knowledge of one fit (units as in the preset file)."""
 
@@ -55,6 +79,7 @@ class Priors:
     shift_sd: dict[str, float]
     shift_default: float
     lineshape: dict[str, float]
+    shapes: dict[str, LineshapePrior]
     t2: dict[str, float]
     t2_default: float
     width_relative_sd: float
@@ -100,7 +125,8 @@ def _from_table(table: dict[str, Any]) -> Priors:
         common_shift_sd=float(table["shift"]["common_sd_ppm"]),
         shift_sd=dict(table["shift"].get("metabolite", {})),
         shift_default=float(table["shift"]["metabolite_sd_ppm"]),
-        lineshape=dict(table["lineshape"]),
+        lineshape={key: value for key, value in table["lineshape"].items() if key not in SHAPES},
+        shapes={name: LineshapePrior(**table["lineshape"][name]) for name in SHAPES},
         t2=dict(table["width"]["t2"]),
         t2_default=float(table["width"]["default_t2"]),
         width_relative_sd=float(table["width"]["relative_sd"]),

@@ -17,7 +17,7 @@ from mrs_pipeline.spectrum import FloatArray
 
 GRID = 24
 MAX_DIMENSIONS_PER_PPM = 7.0
-AIC_FACTOR = 2.7
+AIC_FACTOR = 3.5
 """Weight of a baseline dimension in the modified AIC (ABfit uses 5 without soft macromolecule priors)."""
 
 

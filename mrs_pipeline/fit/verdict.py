@@ -48,8 +48,8 @@ def _bounds(fitted: Fitted) -> list[Finding]:
     model = fitted.objective.model
     for name in ("gauss", "shift", "phi0"):
         parameter, value = model.parameters[model.index[name]], fitted.solution.theta[model.index[name]]
-        room = min(value - parameter.lower, parameter.upper - value)
-        if room < 1e-3 * (parameter.upper - parameter.lower) and value != 0:
+        lower = -np.inf if parameter.lower == 0.0 else parameter.lower  # no Gaussian part at all is a line like others
+        if min(value - lower, parameter.upper - value) < 1e-3 * (parameter.upper - parameter.lower):
             out.append(Finding(f"{name}_at_bound", f"{name} stopped at its limit ({value:.3g})"))
     return out
 
