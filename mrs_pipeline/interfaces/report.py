@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 KEY_METRICS = ("snr_tcr", "fwhm_ppm", "residual_water_before", "fwhm_water_hz", "fit_fqn")
 CHANGES = ("tNAA", "tCho", "mI", "Glu", "Glx")
 """Metabolites whose change between visits the report shows."""
-UNITS_BY_ENDING = (("_hz", "Hz"), ("_ppm", "ppm"), ("_deg", "degrees"), ("_mm", "mm"))
 
 
 class ReportInput(TraitedSpec):
@@ -85,7 +84,12 @@ class Report(MrsInterface):
 
     def _report(self) -> ScanReport:
         from mrs_pipeline.preprocess import load_evidence
-        from mrs_pipeline.report import ScanReport, StepView, pairs_from_evidence, transients_from_evidence
+        from mrs_pipeline.report import (
+            ScanReport,
+            StepView,
+            pairs_from_evidence,
+            transients_from_evidence,
+        )
 
         record, qc = _json(self.inputs.preproc_record), _json(self.inputs.qc)
         basis, quantified, tissue = (
@@ -101,8 +105,13 @@ class Report(MrsInterface):
             agreement=self._agreement(),
             metrics=metric_views(qc),
             steps=tuple(StepView(**step) for step in record["steps"]),
-            pairs=pairs_from_evidence(evidence, [step["name"] for step in record["steps"] if step["applied"]]),
-            transients=transients_from_evidence(evidence, record["kept"], record["drift_hz"], record["drift_deg"]),
+            pairs=pairs_from_evidence(
+                evidence, [step["name"] for step in record["steps"] if step["applied"]], self._window()
+            ),
+            transients=transients_from_evidence(
+                evidence, record["kept"], record["drift_hz"], record["drift_deg"], self._window()
+            ),
+            **self._primary(),
             voxel=self._voxel_view(),
             tissue=tissue_view(tissue),
             visits=self._visits(),
@@ -145,6 +154,19 @@ class Report(MrsInterface):
         warnings: list[str] = _json(self.inputs.agreement_record)["SecondEngine"]["Warnings"]
         return warnings
 
+    def _window(self) -> tuple[float, float] | None:
+        """Return the window of spectra to show: the whole band for other nuclei, ``None`` (the usual one) for 1H."""
+        from mrs_pipeline.nifti_mrs import read
+
+        spectrum = read(self.inputs.raw_svs).spectrum
+        return None if spectrum.nucleus == "1H" else (float(spectrum.ppm[0]), float(spectrum.ppm[-1]))
+
+    def _primary(self) -> dict[str, Any]:
+        """Return the names on the first screen where they are not those of 1H."""
+        if self._window() is None:
+            return {}
+        return {"primary": tuple(str(row["metabolite"]) for row in read_rows(self.inputs.concentrations))}
+
     def _fit_view(self) -> FitView:
         from mrs_pipeline.fit import read_fit
         from mrs_pipeline.report import FitView
@@ -161,6 +183,7 @@ class Report(MrsInterface):
             status=fit.status,
             flags=fit.flags,
             notes=fit.notes,
+            landmarks=peak_landmarks(fit.metrics),
         )
 
     def _voxel_view(self) -> VoxelView | None:
@@ -265,22 +288,28 @@ def identity_view(text: str) -> Identity:
     )
 
 
+def peak_landmarks(metrics: dict[str, float | None]) -> dict[str, float] | None:
+    """Return where the peak model found its peaks, name to ppm; ``None`` for a fit of basis signals."""
+    return {name[4:]: value for name, value in metrics.items() if name.startswith("ppm_") and value is not None} or None
+
+
 def verdict_view(verdict: dict[str, Any]) -> VerdictView:
     """Return the verdict as the report shows it."""
-    from mrs_pipeline.report import FiredRule, VerdictView
+    from mrs_pipeline.report import FiredRule, VerdictView, metric_title, metric_unit
 
     fired = tuple(
         FiredRule(
-            name=item["name"],
+            name=metric_title(item["metric"]),
             status=item["severity"],
             words=item["words"],
             value=item["value"] if isinstance(item["value"], int | float) else None,
             limit=item["limit"] if isinstance(item["limit"], int | float) else None,
+            unit=metric_unit(item["metric"]),
         )
         for item in verdict["fired"]
     )
-    missing = tuple(f"{item['rule']}: {item['why']}" for item in verdict["not_checked"])
-    return VerdictView(verdict["status"], fired, missing)
+    missing = (f"{metric_title(item['metric'])} {item['why']}" for item in verdict["not_checked"])
+    return VerdictView(verdict["status"], fired, tuple(missing))
 
 
 def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:
@@ -292,14 +321,14 @@ def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:
 
 def metric_views(qc: dict[str, Any]) -> tuple[Metric, ...]:
     """Return every numeric metric with its definition, the limits of its rules and whether one fired."""
-    from mrs_pipeline.report import Metric, limit_words
+    from mrs_pipeline.report import Metric, limit_words, metric_unit
 
     fired = {item["metric"]: item["severity"] for item in reversed(qc["verdict"]["fired"])}
     return tuple(
         Metric(
             name=name,
             value=value,
-            unit=next((unit for ending, unit in UNITS_BY_ENDING if name.endswith(ending)), ""),
+            unit=metric_unit(name),
             limit=limit_words(
                 [(operator, limit, severity) for operator, limit, severity in qc["limits"].get(name, ())]
             ),

@@ -193,16 +193,16 @@ def assess(metrics: Mapping[str, Value], rules: str | tuple[Rule, ...]) -> Verdi
 
 
 def _unavailable(rule: Rule, metrics: Mapping[str, Value]) -> str | None:
-    """Why a rule cannot be checked; ``None`` when it can."""
+    """Why a rule cannot be checked, as said of its metric; ``None`` when it can."""
     if rule.metric not in metrics:
-        return "the metric was not computed for this scan"
+        return "was not computed for this scan"
     value = metrics[rule.metric]
     if value is None:
-        return "the metric is not available for this scan"
+        return "is not available for this scan"
     if isinstance(rule.limit, str) != isinstance(value, str):
-        return f"the metric is {value!r}, the limit {rule.limit!r}"
+        return f"is {value!r}, the limit {rule.limit!r}"
     if isinstance(value, float) and value != value:  # noqa: PLR0124  the test for not-a-number
-        return "the metric is not a number"
+        return "is not a number"
     return None
 
 

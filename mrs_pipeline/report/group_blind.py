@@ -17,20 +17,13 @@ from mrs_pipeline.files import atomic_write
 from mrs_pipeline.qc import Rule, load_rules
 from mrs_pipeline.report.group_figures import Limit, Point, scatter, strip
 from mrs_pipeline.report.html import format_number, render
+from mrs_pipeline.report.words import first_upper, metric_title, metric_unit
 
-METRICS: dict[str, tuple[str, str]] = {
-    "snr_tcr": ("SNR of tCr", ""),
-    "fwhm_hz": ("Linewidth", "Hz"),
-    "fwhm_ppm": ("Linewidth", "ppm"),
-    "fwhm_water_hz": ("Linewidth of water", "Hz"),
-    "residual_water_before": ("Residual water over NAA", ""),
-    "lipid_ratio": ("Lipid over NAA", ""),
-    "share_kept": ("Share of transients kept", ""),
-    "drift_hz_range": ("Range of drift", "Hz"),
-    "fit_fqn": ("Fit quality number", ""),
-    "visit_dice": ("Voxel overlap of the visits (Dice)", ""),
-}
-"""Metrics drawn, in this order, with their names and units; others are in qc.tsv."""
+DRAWN = (
+    "snr_tcr", "fwhm_hz", "fwhm_ppm", "fwhm_water_hz", "residual_water_before", "lipid_ratio", "share_kept",
+    "drift_hz_range", "fit_fqn", "visit_dice",
+)  # fmt: skip
+"""Metrics drawn, in this order; others are in qc.tsv."""
 SHOWN = ("Glu", "Glx", "tNAA", "tCr", "tCho", "mI")
 """Metabolites drawn, besides the primary ones; all are in the tables."""
 
@@ -179,12 +172,12 @@ def _quality_charts(scans: pd.DataFrame, study: Study) -> list[Markup]:
     groups = _groups(scans, study)
     return [
         strip(
-            [(label, _points(rows, name, unit)) for label, rows in groups],
-            title=title,
-            unit=unit,
+            [(label, _points(rows, name, metric_unit(name))) for label, rows in groups],
+            title=first_upper(metric_title(name)),
+            unit=metric_unit(name),
             limits=limits_of(name, study),
         )
-        for name, (title, unit) in METRICS.items()
+        for name in DRAWN
         if name in present
     ]
 

@@ -25,6 +25,7 @@ from mrs_pipeline.report.scan_model import (
     TransientsView,
     VoxelView,
 )
+from mrs_pipeline.report.words import flag_words, metric_title, protocol_title
 
 UNITS: tuple[tuple[str, str, str], ...] = (
     ("ratio_tCr", "/tCr", "ratio to total creatine"),
@@ -33,25 +34,6 @@ UNITS: tuple[tuple[str, str, str], ...] = (
     ("iu", "i.u.", "institutional units"),
 )
 """Column, heading and meaning of each unit of a concentration."""
-
-
-METRIC_TITLES = {
-    "snr_tcr": "SNR of tCr",
-    "snr_naa": "SNR of NAA",
-    "snr_water": "SNR of water",
-    "fwhm_hz": "linewidth",
-    "fwhm_ppm": "linewidth",
-    "fwhm_tcr_hz": "linewidth of tCr",
-    "fwhm_naa_hz": "linewidth of NAA",
-    "fwhm_water_hz": "linewidth of water",
-    "fwhm_water_ppm": "linewidth of water",
-    "residual_water_before": "residual water, as acquired",
-    "residual_water": "residual water, after removal",
-    "lipid_ratio": "lipid over NAA",
-    "share_kept": "transients kept",
-    "fit_fqn": "fit quality number",
-}
-"""Metrics whose name says too little; the others read as they are named."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +101,8 @@ def scan_page(report: ScanReport) -> str:
         else figures.residual_share_outside(report.fit.residual, report.fit.noise_sd),
         relative_crlb=relative_crlb,
         metric_title=metric_title,
+        protocol_title=protocol_title,
+        fit_remarks=() if report.fit is None else report.fit.notes or tuple(map(flag_words, report.fit.flags)),
         remarks=numbered_remarks(report.concentrations),
         remarks_of=remarks_of,
     )
@@ -169,7 +153,7 @@ def scan_figures(report: ScanReport) -> dict[str, str]:
 
 def _fit_figures(fit: FitView) -> dict[str, str]:
     """Draw the fit and, when there are any, its components."""
-    fig = figures.fit_figure(fit.ppm, fit.data, fit.model, fit.baseline, fit.residual, fit.noise_sd)
+    fig = figures.fit_figure(fit.ppm, fit.data, fit.model, fit.baseline, fit.residual, fit.noise_sd, fit.landmarks)
     drawn = {"fit": inline_svg(fig, name="fit", title="Data, model, baseline and residual of the fit")}
     if fit.components:
         fig = figures.components_figure(fit.ppm, fit.components)
@@ -224,9 +208,13 @@ def primary_rows(rows: Iterable[Mapping[str, object]], primary: Iterable[str]) -
 
 
 def remarks_of(row: Mapping[str, object]) -> list[str]:
-    """Return the flags and reasons of a row, one clause each."""
-    texts = [str(row[name]) for name in ("flags", "reason") if row.get(name) not in (None, "", "n/a")]
-    return [clause for text in texts for part in text.split(";") if (clause := part.strip())]
+    """Return the flags and reasons of a row in words, one clause each."""
+    return [*map(flag_words, _clauses(row, "flags")), *_clauses(row, "reason")]
+
+
+def _clauses(row: Mapping[str, object], column: str) -> list[str]:
+    text = "" if row.get(column) in (None, "n/a") else str(row[column])
+    return [clause for part in text.split(";") if (clause := part.strip())]
 
 
 def numbered_remarks(rows: Iterable[Mapping[str, object]]) -> dict[str, int]:
@@ -268,17 +256,6 @@ def limit_words(rules: Iterable[tuple[str, float | str, str]]) -> str:
         f"{severity} {_OPERATOR_WORDS[operator]} {limit if isinstance(limit, str) else f'{limit:g}'}"
         for operator, limit, severity in ordered
     )
-
-
-def metric_title(name: str) -> str:
-    """Return a metric's name in words.
-
-    Examples
-    --------
-    >>> metric_title("snr_tcr"), metric_title("drift_hz_sd")
-    ('SNR of tCr', 'drift hz sd')
-    """
-    return METRIC_TITLES.get(name, name.replace("_", " "))
 
 
 def relative_crlb(row: Mapping[str, object]) -> float | None:

@@ -39,13 +39,14 @@ class Identity:
 
 @dataclass(frozen=True)
 class FiredRule:
-    """A quality rule that spoke: what it says, on which value and against which limit."""
+    """A quality rule that spoke: what it says, on which metric (in words), value and limit, with their unit."""
 
     name: str
     status: Status
     words: str
     value: float | None = None
     limit: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class FitView:
         Standard deviation of the noise of the real part, in the unit of ``data``.
     status, flags, notes
         As the fit gives them.
+    landmarks
+        Peaks named in the figure, name to ppm; ``None``: the singlets of 1H spectra.
     """
 
     ppm: FloatArray
@@ -96,6 +99,7 @@ class FitView:
     status: str = "ok"
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    landmarks: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

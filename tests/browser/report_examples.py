@@ -141,7 +141,7 @@ def good_report(**changes):
     spectrum = sum(lines(pair_ppm, name) for name in LINES)
     values = {
         "identity": Identity("sub-01", session="baseline", voi="acc", acq="press", study="trial"),
-        "verdict": VerdictView("pass", not_checked=("water_suppression",)),
+        "verdict": VerdictView("pass", not_checked=("residual water over NAA is not available for this scan",)),
         "protocol": (
             ProtocolCheck("echo time", 0.03, 0.03, within=True, unit="s"),
             ProtocolCheck("manufacturer", "Philips", None, within=None),
@@ -182,8 +182,12 @@ def good_report(**changes):
 
 
 def bad_report():
-    rule = FiredRule("linewidth", "fail", "the lines are too broad to separate Glu from Gln", value=14.2, limit=10.0)
-    fit = fit_view(seed=5, noise=0.4, status="doubtful", flags=("phase at its limit",))
+    rule = FiredRule(
+        "linewidth", "fail", "the lines are too broad to separate Glu from Gln", value=14.2, limit=10.0, unit="Hz"
+    )
+    fit = fit_view(
+        seed=5, noise=0.4, status="doubtful", flags=("phi0_at_bound",), notes=("phi0 stopped at its limit (0.79)",)
+    )
     return good_report(
         verdict=VerdictView("fail", fired=(rule,)),
         fit=fit,

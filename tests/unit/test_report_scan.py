@@ -20,6 +20,8 @@ from mrs_pipeline.report import (
     write_scan_report,
 )
 from mrs_pipeline.report import scan as scan_module
+from mrs_pipeline.report.scan import remarks_of
+from mrs_pipeline.report.words import METRICS
 
 _spec = importlib.util.spec_from_file_location(
     "report_examples", Path(__file__).parents[1] / "browser" / "report_examples.py"
@@ -89,7 +91,7 @@ def test_first_screen_has_verdict_numbers_and_placement(good):
     words = text_of(good.split("<details id=")[0])
     assert "pass sub-01_ses-baseline_acq-press_voi-acc" in words
     assert "Matches the protocol in the 1 of 2 points the data state." in words
-    assert "1 rule could not be checked water_suppression" in words
+    assert "1 rule could not be checked residual water over NAA is not available for this scan" in words
     assert "SNR 43.7 at least 20" in words
     assert "linewidth 5.60 Hz at most 10" in words
     assert "Glu 1.21 ± 0.040 10.0 ± 0.40 3 %" in words
@@ -115,11 +117,38 @@ def test_doubtful_rows_are_marked(good):
 
 def test_bad_scan_says_the_rule_value_and_limit():
     words = text_of(scan_page(examples.bad_report()))
-    assert "the lines are too broad to separate Glu from Gln (linewidth 14.2, limit 10.0)" in words
+    assert "the lines are too broad to separate Glu from Gln (linewidth: 14.2 Hz, limit 10.0)" in words
     assert "echo time is 0.035 s, planned 0.03 s." in words
     assert "no T1w: tissue fractions come from the table" in words
-    assert "Fit: phase at its limit" in words
+    assert "Fit: phi0 stopped at its limit (0.79)" in words
+    assert "phi0_at_bound" not in words
     assert "The fit itself is marked doubtful." in words
+
+
+def test_every_metric_has_a_label_and_no_two_of_one_unit_share_it():
+    from mrs_pipeline.interfaces.qc import DEFINITIONS
+    from mrs_pipeline.preprocess import METRIC_DEFINITIONS
+
+    assert set(METRIC_DEFINITIONS) | set(DEFINITIONS) | {"fit_status", "voxel_name"} == set(METRICS)
+    assert len(set(METRICS.values())) == len(METRICS)
+    for name, (_, unit) in METRICS.items():
+        ending = {"hz": "Hz", "ppm": "ppm", "deg": "degrees", "mm": "mm"}.get(name.rsplit("_", 1)[-1])
+        assert unit == (ending or unit), name
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("baseline_at_limit", "the baseline is as flexible as it may be"),
+        ("only=GPC", "sum of GPC alone, the only part the basis set holds"),
+        ("shift_at_bound", "shift stopped at its limit"),
+        ("no_tCr", "tCr came out as zero"),
+        ("no_signal", "no metabolite stands above the noise"),
+        ("of_tomorrow=1", "of tomorrow: 1"),
+    ],
+)
+def test_flags_are_said_in_words(flag, words):
+    assert remarks_of({"flags": f"{flag};misfit", "reason": "n/a"}) == [words, "the residual is far above the noise"]
 
 
 def test_failed_scan_says_what_is_wrong_and_what_to_do(failed):
