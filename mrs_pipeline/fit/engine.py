@@ -100,7 +100,9 @@ class Fitted:
     lineshape_gain: float | None = None
 
 
-def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitResult:
+def fit_spectrum(
+    spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None
+) -> FitResult:
     """Fit a linear combination of metabolites, macromolecules, lipids and a smooth baseline.
 
     Parameters
@@ -111,6 +113,8 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
         Metabolite signals for the same sequence and field; resampled here.
     settings
         The ``[fit]`` section.
+    priors
+        Prior set; ``None``: that of the settings.
 
     Returns
     -------
@@ -124,12 +128,14 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
         bandwidth.
     """
     with one_thread():
-        return summarise(*minimise(spectrum, basis, settings))
+        return summarise(*minimise(spectrum, basis, settings, priors))
 
 
-def minimise(spectrum: Spectrum, basis: Basis, settings: FitSection) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
+def minimise(
+    spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None
+) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
     """Fit with every retry, before anything is summarised: the minimisation, its flags and their words."""
-    prepared = prepare(spectrum, basis, settings)
+    prepared = prepare(spectrum, basis, settings, priors)
     fitted = run(prepared, settings, settings.ppm)
     fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
     return _retry(fitted, settings, flags, notes) if findings(fitted) else (fitted, flags, notes)
@@ -183,10 +189,10 @@ def one_thread() -> AbstractContextManager[None]:
     return _threads().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
-def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection) -> Prepared:
+def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> Prepared:
     """Check the input, assemble the components and take out a first shift and phase."""
     _check(spectrum, settings)
-    priors = load_priors(settings.priors)
+    priors = priors or load_priors(settings.priors)
     spectrum = shortened(spectrum)
     components = assemble(spectrum, basis, _families(priors, settings))
     if settings.macromolecules == "measured":
