@@ -295,7 +295,8 @@ def peak_landmarks(metrics: dict[str, float | None]) -> dict[str, float] | None:
 
 def verdict_view(verdict: dict[str, Any]) -> VerdictView:
     """Return the verdict as the report shows it."""
-    from mrs_pipeline.report import FiredRule, VerdictView, metric_title, metric_unit
+    from mrs_pipeline.qc import metric_title, metric_unit
+    from mrs_pipeline.report import FiredRule, VerdictView
 
     fired = tuple(
         FiredRule(
@@ -321,7 +322,8 @@ def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:
 
 def metric_views(qc: dict[str, Any]) -> tuple[Metric, ...]:
     """Return every numeric metric with its definition, the limits of its rules and whether one fired."""
-    from mrs_pipeline.report import Metric, limit_words, metric_unit
+    from mrs_pipeline.qc import metric_unit
+    from mrs_pipeline.report import Metric, limit_words
 
     fired = {item["metric"]: item["severity"] for item in reversed(qc["verdict"]["fired"])}
     return tuple(

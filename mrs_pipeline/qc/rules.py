@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from mrs_pipeline.config import read_preset
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.qc.labels import metric_title, metric_unit
 
 Value = float | str | bool | None
 Status = Literal["pass", "warn", "fail"]
@@ -70,11 +71,11 @@ class Fired:
 
     @property
     def sentence(self) -> str:
-        """One sentence for the report: words, metric, value and limit."""
+        """One clause for tables: the words, then metric, value and limit; a limit in words says nothing more."""
         value = f"{self.value:.3g}" if isinstance(self.value, float) else str(self.value)
-        limit = f"{self.rule.limit:g}" if isinstance(self.rule.limit, float | int) else self.rule.limit
-        words = self.rule.words[:1].upper() + self.rule.words[1:]
-        return f"{words} ({self.rule.metric} = {value}; rule: {self.rule.operator} {limit})."
+        limit = "" if isinstance(self.rule.limit, str) else f", limit {self.rule.limit:g}"
+        unit = metric_unit(self.rule.metric)
+        return f"{self.rule.words} ({metric_title(self.rule.metric)}: {f'{value} {unit}'.strip()}{limit})"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from mrs_pipeline.report.scan_model import (
     VisitView,
     VoxelView,
 )
-from mrs_pipeline.report.words import metric_title, metric_unit
 
 __all__ = [
     "AgreementView",
@@ -40,8 +39,6 @@ __all__ = [
     "VisitView",
     "VoxelView",
     "limit_words",
-    "metric_title",
-    "metric_unit",
     "pairs_from_evidence",
     "scan_page",
     "transients_from_evidence",

@@ -14,13 +14,13 @@ from markupsafe import Markup
 from mrs_pipeline import stats
 from mrs_pipeline.config import Study
 from mrs_pipeline.files import atomic_write
-from mrs_pipeline.qc import Rule, load_rules
+from mrs_pipeline.qc import Rule, load_rules, metric_title, metric_unit
 from mrs_pipeline.report.group_figures import Limit, Point, scatter, strip
 from mrs_pipeline.report.html import format_number, render
-from mrs_pipeline.report.words import first_upper, metric_title, metric_unit
+from mrs_pipeline.report.words import first_upper
 
 DRAWN = (
-    "snr_tcr", "fwhm_hz", "fwhm_ppm", "fwhm_water_hz", "residual_water_before", "lipid_ratio", "share_kept",
+    "snr_tcr", "fwhm_ppm", "fwhm_water_hz", "residual_water_before", "lipid_ratio", "share_kept",
     "drift_hz_range", "fit_fqn", "visit_dice",
 )  # fmt: skip
 """Metrics drawn, in this order; others are in qc.tsv."""

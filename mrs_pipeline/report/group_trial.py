@@ -335,10 +335,18 @@ def _family_sentence(study: Study) -> str:
             "No primary outcome was declared: all comparisons are exploratory; their p values were adjusted by "
             "Benjamini and Hochberg."
         )
+    count = "the primary comparison" if len(plan.primary) == 1 else f"the {len(plan.primary)} primary comparisons"
     return (
-        f"p values of the {len(plan.primary)} primary comparison(s) were adjusted by {plan.multiplicity}; all others "
-        "are exploratory and were adjusted by Benjamini and Hochberg."
+        f"p values of {count} {ADJUSTED[plan.multiplicity]}; all others are exploratory and were adjusted by "
+        "Benjamini and Hochberg."
     )
+
+
+ADJUSTED = {
+    "holm": "were adjusted by Holm's method",
+    "bonferroni": "were adjusted by Bonferroni's method",
+    "none": "were not adjusted",
+}
 
 
 MAIN_WORDS = {

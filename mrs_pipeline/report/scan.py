@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mrs_pipeline.files import atomic_write
+from mrs_pipeline.qc import metric_title
 from mrs_pipeline.report import figures
 from mrs_pipeline.report.html import inline_svg, render
 from mrs_pipeline.report.scan_model import (
@@ -25,7 +26,7 @@ from mrs_pipeline.report.scan_model import (
     TransientsView,
     VoxelView,
 )
-from mrs_pipeline.report.words import flag_words, metric_title, protocol_title
+from mrs_pipeline.report.words import first_upper, flag_words, protocol_title
 
 UNITS: tuple[tuple[str, str, str], ...] = (
     ("ratio_tCr", "/tCr", "ratio to total creatine"),
@@ -100,7 +101,7 @@ def scan_page(report: ScanReport) -> str:
         if report.fit is None
         else figures.residual_share_outside(report.fit.residual, report.fit.noise_sd),
         relative_crlb=relative_crlb,
-        metric_title=metric_title,
+        metric_title=lambda name: first_upper(metric_title(name)),
         protocol_title=protocol_title,
         fit_remarks=() if report.fit is None else report.fit.notes or tuple(map(flag_words, report.fit.flags)),
         remarks=numbered_remarks(report.concentrations),

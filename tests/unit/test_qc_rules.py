@@ -72,8 +72,8 @@ def test_failures_come_first_and_sentences_hold_value_and_limit():
     verdict = assess({**GOOD, "fwhm_ppm": 0.2, "lipid_ratio": -0.3}, "default")
     assert verdict.fired[0].rule.severity == "fail"
     sentence = next(item.sentence for item in verdict.fired if item.rule.name == "lipid_inverted")
-    assert sentence.startswith("An inverted lipid artefact")
-    assert "lipid_ratio = -0.3; rule: < -0.1" in sentence
+    assert sentence.startswith("an inverted lipid artefact")
+    assert sentence.endswith("(lipid over NAA: -0.3, limit -0.1)")
 
 
 def test_missing_metrics_are_listed_not_judged():

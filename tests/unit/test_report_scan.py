@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mrs_pipeline.qc import METRICS
 from mrs_pipeline.report import (
     StepPair,
     TransientsView,
@@ -21,7 +22,6 @@ from mrs_pipeline.report import (
 )
 from mrs_pipeline.report import scan as scan_module
 from mrs_pipeline.report.scan import remarks_of
-from mrs_pipeline.report.words import METRICS
 
 _spec = importlib.util.spec_from_file_location(
     "report_examples", Path(__file__).parents[1] / "browser" / "report_examples.py"
@@ -90,10 +90,10 @@ def test_no_figure_styles_the_page(good):
 def test_first_screen_has_verdict_numbers_and_placement(good):
     words = text_of(good.split("<details id=")[0])
     assert "pass sub-01_ses-baseline_acq-press_voi-acc" in words
-    assert "Matches the protocol in the 1 of 2 points the data state." in words
+    assert "Keeps to the protocol: 1 of 2 points agree, the data do not state the other." in words
     assert "1 rule could not be checked residual water over NAA is not available for this scan" in words
     assert "SNR 43.7 at least 20" in words
-    assert "linewidth 5.60 Hz at most 10" in words
+    assert "Linewidth 5.60 Hz at most 10" in words
     assert "Glu 1.21 ± 0.040 10.0 ± 0.40 3 %" in words
     assert "GM 52.0 %, WM 36.0 %, CSF 12.0 %, each ± 2.0 %; source: segmented T1w." in words
     assert "30 of 32 transients kept" in words
