@@ -231,12 +231,14 @@ def _scan(
     if water is not None and not timing.metabolite.complete:
         missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the metabolite scan is not known")
         marks.append("relaxation_correction=incomplete")
-    if water is not None and tissue is None:
+    if constants.is_solution:
+        marks.append("solution")
+    elif water is not None and tissue is None:
         missing = {**dict.fromkeys(("molal", "molar"), "no tissue fractions"), **missing}
         marks.append("tissue_correction=none")
     elif tissue is not None and tissue.csf > 0.999:
         missing |= dict.fromkeys(("molal", "molar"), "the voxel holds only CSF")
-    if not constants.has_water_relaxation():
+    if not constants.is_solution and not constants.has_water_relaxation():
         missing = {
             **dict.fromkeys(("molal", "molar"), f"preset {constants.preset} defines institutional units only"),
             **missing,
@@ -325,7 +327,7 @@ def _sensitivity(
     scan: _Scan, members: Mapping[str, tuple[str, ...]], settings: QuantifySection
 ) -> tuple[Alternative, ...]:
     """Other conventions' numbers for every metabolite, where this scan allows molal or molar at all."""
-    if scan.fit.status == "failed" or scan.water is None or scan.tissue is None:
+    if scan.fit.status == "failed" or scan.water is None or scan.tissue is None or scan.constants.is_solution:
         return ()
     if any("not asked" not in scan.missing[unit] for unit in ("molal", "molar") if unit in scan.missing):
         return ()
@@ -347,7 +349,7 @@ def _sensitivity(
 
 def _warnings(scan: _Scan) -> list[str]:
     """Say what was missing or assumed."""
-    found = [*scan.marks]
+    found = [mark for mark in scan.marks if mark != "solution"]
     sentences = [] if scan.water is None else [f"water: {text}" for text in scan.water.warnings]
     if scan.tissue is not None:
         sentences += [f"tissue: {text}" for text in scan.tissue.warnings]
@@ -361,4 +363,28 @@ def _warnings(scan: _Scan) -> list[str]:
         found.append(
             f"water amplitude multiplied by {scan.timing.water_scale:.4g} (receiver scale of the metabolite scan)"
         )
-    return [*reasons, *found, *sentences]
+    return [*reasons, *found, *_solution_warnings(scan), *sentences]
+
+
+def _solution_warnings(scan: _Scan) -> list[str]:
+    """Say what a solution's numbers take for granted."""
+    if not scan.constants.is_solution or scan.water is None:
+        return []
+    found = []
+    if scan.tissue is not None:
+        found.append("tissue fractions are not used: the preset is for a solution in water")
+    members = {name: scan.constants.metabolite(name) for name in scan.fit.names if not name.startswith(NOT_MOLECULES)}
+    assumed = [name for name, table in members.items() if any(_is_assumed(entry) for entry in table.values())]
+    if any(_is_assumed(scan.constants.water[key]) for key in ("t1_mean", "t2_mean")):
+        assumed.insert(0, "water")
+    if assumed:
+        found.append(
+            f"T1 or T2 in the solution is not given for {', '.join(assumed)}: fully relaxed signals without decay are "
+            "assumed, which is wrong by tens of per cent unless TR is several T1 and TE far below T2; give water_t1, "
+            "water_t2, metabolite_t1 and metabolite_t2 under [quantify.overrides]"
+        )
+    return found
+
+
+def _is_assumed(constant: Constant) -> bool:
+    return constant.doi.startswith("assumption")

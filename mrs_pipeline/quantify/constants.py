@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from mrs_pipeline.basis import canonical_name
+from mrs_pipeline.basis import COMBINED, canonical_name
 from mrs_pipeline.config import read_preset
 from mrs_pipeline.errors import StudyError
 
@@ -18,7 +18,7 @@ COMPARTMENTS = ("gm", "wm", "csf")
 CONVENTIONS: dict[str, tuple[str, ...]] = {
     "csf": ("mole", "volume"),
     "metabolite_relaxation": ("per-compartment", "mean-times"),
-    "iu": ("assumed-fractions", "single-compartment", "attenuation"),
+    "iu": ("assumed-fractions", "single-compartment", "attenuation", "solution"),
 }
 
 
@@ -83,8 +83,13 @@ class Constants:
         """Relaxation constants of a metabolite, the preset's default where it has no own."""
         return self.metabolites.get(canonical_name(name), self.metabolites.get("default", {}))
 
+    @property
+    def is_solution(self) -> bool:
+        """Whether the preset is for a solution in water, which has no tissue."""
+        return self.conventions["iu"] == "solution"
+
     def has_water_relaxation(self) -> bool:
-        """Whether the preset knows relaxation per compartment, as molal and molar need."""
+        """Whether the preset knows relaxation per compartment, as molal and molar of tissue need."""
         return "t1_gm" in self.water
 
     def flat(self) -> dict[str, Constant]:
@@ -173,14 +178,16 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
         names = (
             [rest]
             if rest in constants.water
-            else [f"{rest}_{c}" for c in COMPARTMENTS if f"{rest}_{c}" in constants.water]
+            else [f"{rest}_{c}" for c in (*COMPARTMENTS, "mean") if f"{rest}_{c}" in constants.water]
         )
         if names:
             new = {name: Constant(value, 0.0, "study.toml [quantify.overrides]") for name in names}
             return replace(constants, water={**constants.water, **new})
         raise _unknown(key, known)
     if kind == "metabolite" and rest in METABOLITE_KEYS:
-        per_metabolite = value if isinstance(value, dict) else dict.fromkeys(constants.metabolites, value)
+        per_metabolite = (
+            _by_basis_name(value) if isinstance(value, dict) else dict.fromkeys(constants.metabolites, value)
+        )
         metabolites = dict(constants.metabolites)
         for name, seconds in per_metabolite.items():
             new = {k: Constant(seconds, 0.0, "study.toml [quantify.overrides]") for k in METABOLITE_KEYS[rest]}
@@ -189,6 +196,12 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
     raise _unknown(
         key, [f"water_{name}" for name in constants.water] + [f"metabolite_{name}" for name in METABOLITE_KEYS]
     )
+
+
+def _by_basis_name(values: Mapping[str, float]) -> dict[str, float]:
+    """Give every member of a sum its value, and every metabolite its basis name (mI: Ins)."""
+    members = {name: COMBINED.get(name, (name,)) for name in values}
+    return {canonical_name(member): values[name] for name, parts in members.items() for member in parts}
 
 
 def at_age(constants: Constants, age: float | None) -> Constants:

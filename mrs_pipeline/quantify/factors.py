@@ -93,6 +93,8 @@ def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conven
         return numbers["water_concentration"] * numbers["water_attenuation"]
     if unit == "iu" and conventions["iu"] == "single-compartment":
         return _single_compartment(numbers, timing)
+    if conventions["iu"] == "solution":
+        return _solution(unit, numbers, timing)
     rule = conventions["metabolite_relaxation"]
     voxel = voxel_of(numbers, timing, rule, assumed=unit == "iu")
     if unit == "molal":
@@ -104,6 +106,13 @@ def _single_compartment(numbers: Mapping[str, float], timing: ScanTiming) -> flo
     """Institutional units from one mean water compartment."""
     water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
     return numbers["water_concentration"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
+
+
+def _solution(unit: str, numbers: Mapping[str, float], timing: ScanTiming) -> float:
+    """Concentration in a solution: mmol per kg of water, or per litre (molar and iu)."""
+    water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
+    molal = numbers["water_molality"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
+    return molal if unit == "molal" else molal * numbers["water_density"]
 
 
 def _water_factor(timing: ScanTiming, t1: float, t2: float) -> float:
@@ -147,7 +156,7 @@ def factor(
         return (up - down) / (2 * step) / value
 
     pulls = {(key, k.value, k.doi): slope(key) * k.sd for key, k in given.items() if k.sd > 0}
-    has_tissue = tissue is not None and unit != "iu"
+    has_tissue = tissue is not None and unit != "iu" and not constants.is_solution
     gradient = [slope(f"fraction_{name}") for name in COMPARTMENTS] if has_tissue else [0.0, 0.0, 0.0]
     return Factor(value, pulls, np.array(gradient))
 

@@ -81,7 +81,7 @@ def saturation(repetition_time: float, t1: float, flip_angle: float = 90.0) -> f
     Parameters
     ----------
     repetition_time, t1
-        Seconds.
+        Seconds; a ``t1`` of 0 stands for full relaxation.
     flip_angle
         Degrees.
 
@@ -96,7 +96,7 @@ def saturation(repetition_time: float, t1: float, flip_angle: float = 90.0) -> f
     >>> round(saturation(2.0, 1.331), 4)
     0.7774
     """
-    e1 = math.exp(-repetition_time / t1)
+    e1 = math.exp(-repetition_time / t1) if t1 > 0 else 0.0
     angle = math.radians(flip_angle)
     return math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1)
 
@@ -119,7 +119,8 @@ def relaxation_factor(timing: PulseTiming, t1: float, t2: float) -> float:
     if timing.echo_time is None or timing.repetition_time is None:
         return 1.0
     mixing = timing.mixing_time or 0.0
+    stored = math.exp(-mixing / t1) if t1 > 0 else 1.0
     recovered = saturation(
         timing.repetition_time - mixing, t1, 90.0 if timing.flip_angle is None else timing.flip_angle
     )
-    return recovered * math.exp(-timing.echo_time / t2 - mixing / t1)
+    return recovered * stored * math.exp(-timing.echo_time / t2)

@@ -62,13 +62,16 @@ class LinearFit:
 
 
 def decay(timing, t1, t2):
-    e1, a = math.exp(-timing.repetition_time / t1), math.radians(timing.flip_angle)
-    return math.sin(a) * (1 - e1) / (1 - math.cos(a) * e1) * math.exp(-timing.echo_time / t2)
+    """Signal left: for STEAM the magnetisation waits TM along the field and recovers from the third pulse on."""
+    tm = timing.mixing_time or 0.0
+    e1, a = math.exp(-(timing.repetition_time - tm) / t1), math.radians(timing.flip_angle)
+    steady = math.sin(a) * (1 - e1) / (1 - math.cos(a) * e1)
+    return steady * math.exp(-tm / t1) * math.exp(-timing.echo_time / t2)
 
 
-def voxel_signals(per_kg_tissue_water, fractions, met, water, metabolite, *, gain=1.0):
+def voxel_signals(per_kg_tissue_water, fractions, met, water, metabolite, *, gain=1.0, mhz=MHZ):
     """Sum a litre of voxel, mole by mole: returns both signals per molecule and mmol per litre of tissue."""
-    c = load_constants("default", MHZ)
+    c = load_constants("default", mhz)
     names = ("gm", "wm", "csf")
     kg_water = {n: f * c.water[f"content_{n}"].value * 0.9933 for n, f in zip(names, fractions, strict=True)}
     moles_water = {n: kg * 55.510 for n, kg in kg_water.items()}
@@ -97,13 +100,15 @@ fraction_sets = st.tuples(st.floats(0.05, 1), st.floats(0.05, 1), st.floats(0, 1
     flip=st.floats(30, 90),
     name=st.sampled_from(["NAA", "Glu", "GSH", "Ins", "Xyz"]),
     gain=st.floats(1e-3, 1e6),
+    tm=st.floats(0.0, 0.1),
+    mhz=st.sampled_from([63.87, MHZ, 298.0]),
 )
-def test_moles_per_compartment_come_back(fractions, te, tr, flip, name, gain):
-    met, water = PulseTiming(te, tr, flip), PulseTiming(0.03, 5.0, 80.0)
-    s_met, s_water, molar = voxel_signals(8.0, fractions, met, water, name, gain=gain)
+def test_moles_per_compartment_come_back(fractions, te, tr, flip, name, gain, tm, mhz):
+    met, water = PulseTiming(te, tr, flip, tm), PulseTiming(0.03, 5.0, 80.0, tm / 2)
+    s_met, s_water, molar = voxel_signals(8.0, fractions, met, water, name, gain=gain, mhz=mhz)
     tissue = TissueFractions(*map(float, fractions), sd=(0, 0, 0))
     result = quantify(
-        LinearFit({name: s_met}), water_fit(s_water), tissue, ScanTiming(met, water, MHZ), QuantifySection()
+        LinearFit({name: s_met}), water_fit(s_water), tissue, ScanTiming(met, water, mhz), QuantifySection()
     )
     row = result.rows[0]
     assert row.molal == pytest.approx(8.0, rel=1e-9)
@@ -129,11 +134,64 @@ def test_without_csf_and_relaxation_the_simple_case_remains():
     assert row.molar == pytest.approx(0.02 * 55510 * 0.9933 * 0.78)
 
 
-def test_ten_millimolar_solution_with_the_phantom_preset():
-    # 10 mmol in a litre of water that weighs 0.9982 kg at 20 C (55.41 mol): 10 / 55410 of the water's molecules
+def test_institutional_units_are_moles_per_litre_at_the_assumed_tissue():
+    s_met, s_water, molar = voxel_signals(8.0, (0.6, 0.4, 0.0), MET, WATER, "Glu")
+    row = quantify(LinearFit({"Glu": s_met}), water_fit(s_water), None, TIMING, QuantifySection()).rows[0]
+    assert row.iu == pytest.approx(molar, rel=1e-9)
+
+
+def test_csf_only_correction_gives_moles_per_litre_where_relaxation_is_alike():
+    # without relaxation and with the assumed mixture of grey and white, CSF that holds no metabolite only dilutes; what
+    # csf-only leaves out is the water of the CSF itself: 0.97 x 0.2 beside 0.728 x 0.8
+    still = PulseTiming(1e-9, 1e4, 90.0)
+    fractions = (0.48, 0.32, 0.2)
+    s_met, s_water, molar = voxel_signals(8.0, fractions, still, still, "Glu")
+    tissue = TissueFractions(*fractions, sd=(0, 0, 0))
+    result = quantify(
+        LinearFit({"Glu": s_met}), water_fit(s_water), tissue, ScanTiming(still, still, MHZ), QuantifySection()
+    )
+    found = next(item.value for item in result.sensitivity if item.variant == "csf-only")
+    assert found == pytest.approx(molar * 0.728 / (0.728 * 0.8 + 0.97 * 0.2), rel=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(tr=st.floats(1.0, 10.0), te=st.floats(0.01, 0.1), mm=st.floats(0.1, 100.0))
+def test_a_solution_of_known_concentration_comes_back(tr, te, mm):
+    # mm mmol in a litre of solution that holds 0.9982 kg of water at 20 C, each with its own T1 and T2
+    timing = ScanTiming(PulseTiming(te, tr, 90.0), PulseTiming(te / 2, 2 * tr, 90.0), MHZ)
+    s_met = mm * decay(timing.metabolite, 1.4, 0.5)
+    s_water = 0.9982 * 55510 * decay(timing.water, 2.7, 1.6)
+    given_times = {"water_t1": 2.7, "water_t2": 1.6, "metabolite_t1": {"tCr": 1.4}, "metabolite_t2": 0.5}
+    result = quantify(
+        LinearFit({"Cr": s_met}),
+        water_fit(s_water),
+        None,
+        timing,
+        QuantifySection(preset="phantom", overrides=given_times),
+    )
+    row = result.row("tCr")
+    assert (row.molar, row.iu, row.molal) == pytest.approx((mm, mm, mm / 0.9982), rel=1e-9)
+    assert result.warnings == ()
+
+
+def test_a_solution_without_relaxation_times_says_what_it_assumes():
     ratio = 10.0 / (55510 * 0.9982)
-    result = quantify(LinearFit({"Cr": ratio * 3e7}), water_fit(3e7), None, TIMING, QuantifySection(preset="phantom"))
-    assert result.row("tCr").iu == pytest.approx(10.0, rel=1e-6)
+    fit = LinearFit({"Cr": ratio * 3e7, "NAA": ratio * 3e7})
+    result = quantify(fit, water_fit(3e7), EXACT, TIMING, QuantifySection(preset="phantom"))
+    assert result.row("tCr").molar == pytest.approx(10.0, rel=1e-5)
+    assert result.rows[0].flags == "solution"
+    assert any("not given for water, Cr, NAA" in warning for warning in result.warnings)
+    assert any("tissue fractions are not used" in warning for warning in result.warnings)
+
+
+def test_an_override_reaches_a_metabolite_by_its_reported_name():
+    fit = LinearFit({"Ins": 1.0})
+    plain, changed = (
+        quantify(fit, water_fit(100.0), EXACT, TIMING, QuantifySection(overrides=given_times)).rows[0].molal
+        for given_times in ({}, {"metabolite_t2": {"mI": 0.1}})
+    )
+    grey, white = (math.exp(-0.03 / t2) / math.exp(-0.03 / 0.1) for t2 in (0.2365, 0.161))
+    assert white < changed / plain < grey
 
 
 def test_receiver_scale_and_gain():
@@ -268,10 +326,16 @@ def test_alpha_correction_removes_the_tissue_dependence_it_models():
         )
         tissue = TissueFractions(*fractions, sd=(0, 0, 0))
         result = quantify(
-            LinearFit({"GABA": signal}), water_fit(water), tissue, TIMING, QuantifySection(alpha={"GABA": 0.5})
+            LinearFit({"GABA": signal}),
+            water_fit(water),
+            tissue,
+            TIMING,
+            QuantifySection(alpha={"GABA": 0.5}, alpha_means=(0.6, 0.3)),
         )
-        found = next(item.value for item in result.sensitivity if item.variant == "alpha")
-        assert found == pytest.approx(10.0, rel=0.01)
+        found = {item.variant: item.value for item in result.sensitivity}
+        assert found["alpha"] == pytest.approx(10.0, rel=0.01)
+        # normalised to a group of 60 % grey and 30 % white: what its mean voxel holds per litre of tissue
+        assert found["alpha, group-normalised"] == pytest.approx((0.6 * 10 + 0.3 * 5) / 0.9, rel=0.01)
 
 
 def test_sensitivity_line_names_presets_and_the_uncorrected_change():
