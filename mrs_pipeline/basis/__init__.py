@@ -9,6 +9,7 @@ from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import COMBINED, DEFAULT_METABOLITES, canonical_name, reported_name
 
 if TYPE_CHECKING:
+    from mrs_pipeline.basis.editing import Editing, editing_of
     from mrs_pipeline.basis.figure import draw_basis, save_figure
     from mrs_pipeline.basis.io import check_output, load_basis, save_basis
     from mrs_pipeline.basis.macromolecules import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.basis.systems import literature, molecule, molecule_names
 
 _LAZY = {
+    "Editing": "editing",
     "SEQUENCES": "sequences",
     "ShapedKit": "sequences",
     "check_match": "match",
@@ -31,6 +33,7 @@ _LAZY = {
     "check_timing": "simulate",
     "default_kit": "sequences",
     "draw_basis": "figure",
+    "editing_of": "editing",
     "literature": "systems",
     "load_basis": "io",
     "macromolecule_basis": "macromolecules",
@@ -51,6 +54,7 @@ __all__ = [
     "DEFAULT_METABOLITES",
     "SEQUENCES",
     "Basis",
+    "Editing",
     "ShapedKit",
     "canonical_name",
     "check_match",
@@ -58,6 +62,7 @@ __all__ = [
     "check_timing",
     "default_kit",
     "draw_basis",
+    "editing_of",
     "literature",
     "load_basis",
     "macromolecule_basis",

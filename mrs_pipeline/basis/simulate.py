@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mrs_pipeline.basis.cache import LineCache
+from mrs_pipeline.basis.editing import EditedKit, Editing
 from mrs_pipeline.basis.engine import Frame, Lines, molecule_lines, singlet_response
 from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import DEFAULT_METABOLITES, SINGLETS
@@ -42,6 +43,7 @@ def simulate_basis(
     pulses: Literal["ideal", "shaped"] = "ideal",
     kit: ShapedKit | None = None,
     edit: Edit = "difference",
+    editing: Editing | None = None,
     linewidth_hz: float = 1.0,
     reference_ppm: float = WATER_PPM,
     processes: int = 1,
@@ -70,6 +72,8 @@ def simulate_basis(
         The shaped pulses; ``None``: :func:`mrs_pipeline.basis.sequences.default_kit`.
     edit
         Which spectrum of MEGA-PRESS; the difference is on minus off.
+    editing
+        Editing pulses of MEGA-PRESS; ``None``: those of the kit, at 1.9 and 7.5 ppm.
     linewidth_hz
         Lorentzian full width at half maximum of every line.
     reference_ppm
@@ -95,7 +99,9 @@ def simulate_basis(
     check_timing(te1=te1, te2=te2, tm=tm)
     step = _dwell(dwell, bandwidth)
     frame = Frame(field_mhz, reference_ppm)
-    plan = _Plan(sequence, Timing(te1, te2, tm), _kit(pulses, kit, frame), frame, edit)
+    played = _kit(pulses, kit, frame)
+    played = played if editing is None else EditedKit(played, editing, frame)
+    plan = _Plan(sequence, Timing(te1, te2, tm), played, frame, edit)
     known = tuple(molecule(name).name for name in names)
     fids = np.empty((len(known), n_points), dtype=np.complex128)
     for row, lines in enumerate(_all_lines(plan, known, processes, cache_dir)):
@@ -140,8 +146,12 @@ class _Plan:
     def notes(self) -> tuple[str, ...]:
         """Return what the reader of the set should know."""
         notes = [] if self.sequence != "mega-press" else [f"MEGA-PRESS, {self.edit}"]
-        if isinstance(self.kit, ShapedKit):
-            shapes = (self.kit.excitation, self.kit.refocusing, self.kit.adiabatic)
+        kit = self.kit
+        if isinstance(kit, EditedKit):
+            notes.append(kit.editing.words)
+            kit = kit.base
+        if isinstance(kit, ShapedKit):
+            shapes = (kit.excitation, kit.refocusing, kit.adiabatic)
             notes.append(f"pulses: {'; '.join(shape.name for shape in shapes)}")
         return tuple(notes)
 

@@ -8,6 +8,7 @@ from mrs_pipeline.basis import COMBINED
 
 if TYPE_CHECKING:
     from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel, lcmodel_ratio
+    from mrs_pipeline.fit.edited import fit_difference, with_creatine
     from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
     from mrs_pipeline.fit.peaks import fit_peaks
@@ -22,12 +23,14 @@ __all__ = [
     "PeakTable",
     "agreement_table",
     "compare_lcmodel",
+    "fit_difference",
     "fit_peaks",
     "fit_spectrum",
     "lcmodel_ratio",
     "load_peaks",
     "nucleus_of",
     "read_fit",
+    "with_creatine",
     "write_fit",
 ]
 
@@ -38,12 +41,14 @@ _HOMES = {
     "PeakTable": "peaks_table",
     "agreement_table": "agreement",
     "compare_lcmodel": "agreement",
+    "fit_difference": "edited",
     "fit_peaks": "peaks",
     "fit_spectrum": "engine",
     "lcmodel_ratio": "agreement",
     "load_peaks": "peaks_table",
     "nucleus_of": "peaks_table",
     "read_fit": "io",
+    "with_creatine": "edited",
     "write_fit": "io",
 }
 

@@ -88,8 +88,8 @@ def spectrum_metrics(spectrum: Spectrum, ppm_water: tuple[float, float]) -> dict
 
 PROTON_METRICS = (
     "snr_tcr", "snr_naa", "snr_spectral", "noise_sd", "fwhm_tcr_hz", "fwhm_naa_hz", "fwhm_hz", "fwhm_ppm",
-    "residual_water", "residual_water_before", "lipid_ratio", "baseline_asymmetry", "reference_shift_ppm", "reference_z",
-    "reference_coherence", "phase_deg",
+    "residual_water", "residual_water_before", "lipid_ratio", "baseline_asymmetry", "reference_shift_ppm",
+    "reference_z", "reference_coherence", "phase_deg",
 )  # fmt: skip
 """Metrics that are measured at places of proton lines."""
 

@@ -27,12 +27,15 @@ class Hints:
     summed, water_summed
         Number of transients the stored FID is the sum of; the data are divided by it, so that metabolite and water
         are both means over transients.
+    edit_off
+        Which entry of the edit axis is the unedited condition; ``None``: unknown, told by NAA.
     """
 
     first_point_halved: bool | None = None
     water_first_point_halved: bool | None = None
     summed: int = 1
     water_summed: int = 1
+    edit_off: int | None = None
 
 
 def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None = None) -> Hints:
@@ -55,7 +58,26 @@ def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None 
         names = (names,) if isinstance(names, str) else names
         return True if any(str(name).lower().endswith((".sdat", ".spar")) for name in names) else None
 
-    return Hints(halved(scan), None if water is None else halved(water))
+    return Hints(halved(scan), None if water is None else halved(water), edit_off=off_condition(scan))
+
+
+def off_condition(header: Mapping[str, Any]) -> int | None:
+    """Return which entry of the edit axis is the unedited one by its header's ``EditCondition``; ``None``: not said.
+
+    Parameters
+    ----------
+    header
+        NIfTI-MRS header extension.
+    """
+    for number in (5, 6, 7):
+        dynamic = header.get(f"dim_{number}_header")
+        if header.get(f"dim_{number}") == "DIM_EDIT" and isinstance(dynamic, Mapping):
+            names = dynamic.get("EditCondition")
+            names = names.get("Value") if isinstance(names, Mapping) else names
+            lowered = [str(name).strip().lower() for name in names or ()]
+            if sorted(lowered) == ["off", "on"]:
+                return lowered.index("off")
+    return None
 
 
 def preprocess(
@@ -102,7 +124,7 @@ def preprocess(
     raw.check_axes(scan, "the metabolite scan")
     state, combined = raw.combine_coils(State(scan), _waters(conc, ecc, hints), settings, noise)
     waters = {role: _true_water(water_scan, hints, settings) for role, water_scan in combined.items()}
-    state = raw.average(state, settings)
+    state = raw.average(state, settings, hints.edit_off)
     for_eddy, sister = waters.get("eddy-current") or waters.get("concentration") or (None, "undecided")
     state = _undo_first_point(state, hints, sister=sister)
     state = _correct_eddy(state, for_eddy, settings)

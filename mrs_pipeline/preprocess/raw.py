@@ -201,8 +201,15 @@ def _flattened(scan: Spectrum) -> _Flat:
     return _Flat(scan.with_fid(scan.fid.reshape(-1, scan.n_points), ("DIM_DYN",)), condition)
 
 
-def average(state: State, settings: PreprocessSection) -> State:
+def average(state: State, settings: PreprocessSection, edit_off: int | None = None) -> State:
     """Judge, align and average the transients of a combined scan; edited conditions each by themselves.
+
+    Parameters
+    ----------
+    state, settings
+        The scan so far and what is to be done.
+    edit_off
+        Which edit condition the header calls unedited, from 0; ``None``: it does not say.
 
     Returns
     -------
@@ -223,7 +230,7 @@ def average(state: State, settings: PreprocessSection) -> State:
         for name in ("outliers", "alignment"):
             state = state.skipped(name, "the input has one averaged FID per condition")
         state = state.skipped("averaging", "the input has one averaged FID per condition")
-        return _edited(state, list(flat.scan.fid), settings)
+        return _edited(state, list(flat.scan.fid), settings, edit_off)
     judged = [judge(flat.scan.with_fid(flat.scan.fid[flat.condition == c]), settings) for c in conditions]
     state = _recorded(state, flat, judged, settings)
     means = [_mean(result, flat.scan, settings) for result in judged]
@@ -232,7 +239,7 @@ def average(state: State, settings: PreprocessSection) -> State:
     state = replace(state, evidence={**state.evidence, "alignment.before": before, "alignment.after": after})
     if len(means) == 1:
         return replace(state, spectrum=scan.with_fid(means[0], ()))
-    return _edited(state, means, settings)
+    return _edited(state, means, settings, edit_off)
 
 
 def _mean(result: Transients, scan: Spectrum, settings: PreprocessSection) -> ComplexArray:
@@ -344,14 +351,14 @@ def _evidence(flat: _Flat, judged: list[Transients], places: list[npt.NDArray[np
     }
 
 
-def _edited(state: State, means: list[ComplexArray], settings: PreprocessSection) -> State:
+def _edited(state: State, means: list[ComplexArray], settings: PreprocessSection, edit_off: int | None) -> State:
     """Align edited sub-spectra to one another and make difference and sum of the two."""
     scan = state.spectrum
     if len(means) != 2:
         names = {f"condition_{number + 1}": scan.with_fid(mean, ()) for number, mean in enumerate(means)}
         state = state.warn(f"There are {len(means)} edit conditions; difference and sum are made for two only.")
         return replace(state, spectrum=scan.with_fid(means[0], ()), others=names)
-    off, words = _unedited(scan, means)
+    off, words = _unedited(scan, means, edit_off)
     pair = [scan.with_fid(means[off], ()), scan.with_fid(means[1 - off], ())]
     hz, deg = align.between(pair[0], pair[1], _EDIT_BANDS, settings.alignment.max_shift_hz)
     used = settings.alignment.enabled and np.isfinite(hz)
@@ -364,16 +371,18 @@ def _edited(state: State, means: list[ComplexArray], settings: PreprocessSection
         "sum": scan.with_fid(pair[1].fid + pair[0].fid, ()),
     }
     state = replace(state, spectrum=pair[0], others=others)
-    state = state.warn("Edited spectra: the condition without editing is fitted; difference and sum are only written.")
     reason = f"{words}; sub-spectra {'aligned on tCho and tCr' if used else 'not aligned'}"
     return state.done("edited", reason, _same, off=off + 1, shift_hz=hz, phase_deg=deg, aligned=bool(used))
 
 
-def _unedited(scan: Spectrum, means: list[ComplexArray]) -> tuple[int, str]:
-    """Which of two conditions is the unedited one: that with the clearly larger NAA, else the second."""
+def _unedited(scan: Spectrum, means: list[ComplexArray], stated: int | None) -> tuple[int, str]:
+    """Which of two conditions is the unedited one: that with clearly more NAA, else the stated, else the second."""
     inside = (scan.ppm >= 1.85) & (scan.ppm <= 2.2)
     heights = [float(np.max(np.abs(display(mean))[inside], initial=0.0)) for mean in means]
     if max(heights) > 1.3 * min(heights):
         off = int(np.argmax(heights))
-        return off, f"condition {off + 1} has the larger NAA and is taken as not edited"
+        said = "" if stated in {None, off} else f", although the header calls condition {(stated or 0) + 1} that"
+        return off, f"condition {off + 1} has the larger NAA and is taken as not edited{said}"
+    if stated is not None:
+        return stated, f"condition {stated + 1} is the one without editing by the file's header"
     return 1, "NAA is alike in both conditions; the first is taken as edited"
