@@ -20,6 +20,7 @@ from mrs_pipeline.workflows.job import (
     identity_json,
 )
 from mrs_pipeline.workflows.scan_inputs import SETTINGS_USED, scan_inputs
+from mrs_pipeline.workflows.visits import fit_regions
 
 from mrs_pipeline.bids import Entities, Scan, derivative_path
 
@@ -49,6 +50,7 @@ def run_participant(job: ParticipantJob) -> list[ScanOutcome]:
         outcomes.append(_run_scan(job, scan, maps, transforms))
         if job.stop_on_first_crash and outcomes[-1].status == "failed":
             return outcomes
+    fit_regions(job, outcomes)
     return outcomes + [_report_unconverted(job, item) for item in job.unconverted]
 
 

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from mrs_pipeline.fit.edited import fit_difference, with_creatine
     from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
+    from mrs_pipeline.fit.joint import Visit, check_joint, fit_visits
+    from mrs_pipeline.fit.joint_io import change_rows, joint_record, unit_factors, write_changes
+    from mrs_pipeline.fit.joint_problem import Sharing
+    from mrs_pipeline.fit.joint_result import Change, JointFit, VisitAmplitudes
     from mrs_pipeline.fit.peaks import fit_peaks
     from mrs_pipeline.fit.peaks_table import PeakTable, load_peaks, nucleus_of
     from mrs_pipeline.fit.result import FitResult
@@ -19,18 +23,29 @@ __all__ = [
     "AGREEMENT_COLUMNS",
     "COMBINED",
     "Agreement",
+    "Change",
     "FitResult",
+    "JointFit",
     "PeakTable",
+    "Sharing",
+    "Visit",
+    "VisitAmplitudes",
     "agreement_table",
+    "change_rows",
+    "check_joint",
     "compare_lcmodel",
     "fit_difference",
     "fit_peaks",
     "fit_spectrum",
+    "fit_visits",
+    "joint_record",
     "lcmodel_ratio",
     "load_peaks",
     "nucleus_of",
     "read_fit",
+    "unit_factors",
     "with_creatine",
+    "write_changes",
     "write_fit",
 ]
 
@@ -44,7 +59,18 @@ _HOMES = {
     "fit_difference": "edited",
     "fit_peaks": "peaks",
     "fit_spectrum": "engine",
+    "Change": "joint_result",
+    "JointFit": "joint_result",
+    "Sharing": "joint_problem",
+    "Visit": "joint",
+    "VisitAmplitudes": "joint_result",
+    "change_rows": "joint_io",
+    "check_joint": "joint",
+    "fit_visits": "joint",
+    "joint_record": "joint_io",
     "lcmodel_ratio": "agreement",
+    "unit_factors": "joint_io",
+    "write_changes": "joint_io",
     "load_peaks": "peaks_table",
     "nucleus_of": "peaks_table",
     "read_fit": "io",

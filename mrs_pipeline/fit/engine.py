@@ -212,10 +212,7 @@ def shortened(spectrum: Spectrum) -> Spectrum:
 
 def _refuse_unavailable(settings: FitSection) -> None:
     """Stop at a setting this version cannot honour, rather than ignore it."""
-    for key, value, off in (
-        ("posterior", settings.posterior, "none"),
-        ("joint_visits", settings.joint_visits, False),
-    ):
+    for key, value, off in (("posterior", settings.posterior, "none"),):
         if value != off:
             raise StudyError(
                 f"[fit] {key} = {value!r} is not available in this version", remedy=f"leave [fit] {key} out"

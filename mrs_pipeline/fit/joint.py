@@ -16,7 +16,7 @@ from scipy.linalg import block_diag
 
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection
-from mrs_pipeline.errors import FitError
+from mrs_pipeline.errors import FitError, StudyError
 from mrs_pipeline.fit import engine
 from mrs_pipeline.fit.joint_problem import JointObjective, Sharing
 from mrs_pipeline.fit.joint_result import JointFit, VisitAmplitudes, common_names, side_by_side
@@ -71,7 +71,10 @@ def fit_visits(visits: Sequence[Visit], settings: FitSection, sharing: Sharing |
     ------
     FitError
         Fewer than two visits can be fitted.
+    StudyError
+        The settings ask for the peak model, which has nothing to share.
     """
+    check_joint(settings)
     sharing = sharing or Sharing()
     with engine.one_thread():
         labels, fitted, fits, left_out = minimise_apart(visits, settings)
@@ -83,6 +86,15 @@ def fit_visits(visits: Sequence[Visit], settings: FitSection, sharing: Sharing |
             )
         problem, solution, search, spent = minimise_together(fitted, settings, sharing)
         return _result(labels, fitted, fits, left_out, problem, solution, search, spent)
+
+
+def check_joint(settings: FitSection) -> None:
+    """Refuse settings that leave nothing to share."""
+    if settings.model != "basis":
+        raise StudyError(
+            f'the joint fit of visits is not available with [fit] model = "{settings.model}"',
+            remedy="set [fit] joint_visits = false",
+        )
 
 
 def minimise_apart(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -102,10 +102,22 @@ class VisitAmplitudes:
         """Whether a metabolite or combination was fitted."""
         return any(part in self.names for part in COMBINED.get(name, (name,)))
 
-    def amount(self, name: str, visit: str, factor: float = 1.0) -> Quantity:
-        """Amplitude of a metabolite or combination in one visit, times a factor that is known (a water reference)."""
-        weights = self._stacked(factor * self.weights(name), visit)
-        return Quantity(float(weights @ self.amplitudes.ravel()), weights)
+    def amount(self, name: str, visit: str, factors: Mapping[str, float] | None = None) -> Quantity:
+        """Amplitude of a metabolite or combination in one visit.
+
+        Parameters
+        ----------
+        name, visit
+            What and when.
+        factors
+            Factor of each component from amplitude to another unit, taken as known; NaN where one is missing.
+        """
+        weights = self.weights(name)
+        if factors is not None:
+            each = np.array([factors.get(other, np.nan) for other in self.names])
+            weights = np.where(weights > 0, weights * each, 0.0)
+        stacked = self._stacked(weights, visit)
+        return Quantity(float(stacked @ self.amplitudes.ravel()), stacked)
 
     def ratio(self, name: str, visit: str, denominator: str = "tCr") -> Quantity:
         """Ratio to a combination in one visit, linearised (delta method)."""

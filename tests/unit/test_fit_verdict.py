@@ -97,7 +97,7 @@ def test_measured_macromolecules_without_a_file_are_an_error():
         fit_spectrum(spectrum_of(brain()), stick_basis(), FitSection(macromolecules="measured"))
 
 
-@pytest.mark.parametrize("choice", [{"posterior": "emcee"}, {"joint_visits": True}])
+@pytest.mark.parametrize("choice", [{"posterior": "emcee"}])
 def test_settings_that_are_not_available_are_refused(choice):
     with pytest.raises(StudyError, match=next(iter(choice))):
         fit_spectrum(spectrum_of(brain()), stick_basis(), FitSection(**choice))
