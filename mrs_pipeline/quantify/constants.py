@@ -15,6 +15,9 @@ from mrs_pipeline.errors import StudyError
 
 PROTON_MHZ_PER_TESLA = 42.577478
 COMPARTMENTS = ("gm", "wm", "csf")
+OVERRIDDEN = "study.toml [quantify.overrides]"
+"""Source of a constant that the user gave; age does not change it."""
+
 CONVENTIONS: dict[str, tuple[str, ...]] = {
     "csf": ("mole", "volume"),
     "metabolite_relaxation": ("per-compartment", "mean-times"),
@@ -63,7 +66,8 @@ class Constants:
     alpha
         White-to-grey concentration ratio per metabolite of the preset.
     age_slopes
-        Relative change of a metabolite's T2 per year of age, and ``reference_age``; empty where nothing is published.
+        Relative change of T2 per year of age for metabolites and ``water`` (grey and white matter), and
+        ``reference_age``; empty where nothing is published.
     warnings
         Sentences for the report.
     """
@@ -181,7 +185,7 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
             else [f"{rest}_{c}" for c in (*COMPARTMENTS, "mean") if f"{rest}_{c}" in constants.water]
         )
         if names:
-            new = {name: Constant(value, 0.0, "study.toml [quantify.overrides]") for name in names}
+            new = {name: Constant(value, 0.0, OVERRIDDEN) for name in names}
             return replace(constants, water={**constants.water, **new})
         raise _unknown(key, known)
     if kind == "metabolite" and rest in METABOLITE_KEYS:
@@ -190,7 +194,7 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
         )
         metabolites = dict(constants.metabolites)
         for name, seconds in per_metabolite.items():
-            new = {k: Constant(seconds, 0.0, "study.toml [quantify.overrides]") for k in METABOLITE_KEYS[rest]}
+            new = {k: Constant(seconds, 0.0, OVERRIDDEN) for k in METABOLITE_KEYS[rest]}
             metabolites[name] = {**constants.metabolite(name), **new}
         return replace(constants, metabolites=metabolites)
     raise _unknown(
@@ -205,7 +209,7 @@ def _by_basis_name(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def at_age(constants: Constants, age: float | None) -> Constants:
-    r"""Shorten metabolite T2 with age where a study gives the change.
+    r"""Shorten T2 of metabolites and of tissue water with age where a study gives the change.
 
     Parameters
     ----------
@@ -223,14 +227,17 @@ def at_age(constants: Constants, age: float | None) -> Constants:
         return replace(constants, warnings=(*constants.warnings, "age dependence: the participant's age is not known"))
     years = min(max(age, 18.0), 80.0) - constants.age_slopes["reference_age"].value
     metabolites = dict(constants.metabolites)
+    water = dict(constants.water)
     for name, slope in constants.age_slopes.items():
         if name in metabolites:
             metabolites[name] = {key: _aged(key, old, slope, years) for key, old in metabolites[name].items()}
-    return replace(constants, metabolites=metabolites)
+        elif name == "water":
+            water |= {key: _aged(key, water[key], slope, years) for key in ("t2_gm", "t2_wm")}
+    return replace(constants, water=water, metabolites=metabolites)
 
 
 def _aged(key: str, old: Constant, slope: Constant, years: float) -> Constant:
-    if not key.startswith("t2"):
+    if not key.startswith("t2") or old.doi == OVERRIDDEN:
         return old
     factor = 1 + slope.value * years
     sd = math.hypot(old.sd * factor, old.value * slope.sd * years)
