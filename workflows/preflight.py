@@ -32,6 +32,8 @@ class Preflight:
         Where the scan is not what ``[protocol]`` says, beyond the tolerance.
     problems
         Why it cannot run, with the remedy.
+    assumed
+        What is assumed about its basis set.
     """
 
     scan: str
@@ -39,6 +41,7 @@ class Preflight:
     missing: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
     @property
     def is_fine(self) -> bool:
@@ -48,11 +51,12 @@ class Preflight:
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """A dataset before it is processed: scan by scan, what is left aside, and what the visits lack."""
+    """A dataset before it is processed: scan by scan, what is left aside, what visits lack, and the plan's faults."""
 
     scans: tuple[Preflight, ...]
     skipped: tuple[str, ...]
     incomplete: tuple[str, ...]
+    plan: tuple[str, ...] = ()
 
 
 def preflight(
@@ -61,6 +65,7 @@ def preflight(
     participants: Sequence[str] | None = None,
     sessions: Sequence[str] | None = None,
     tissue_table: Path | None = None,
+    basis_file: Path | None = None,
 ) -> PreflightReport:
     """Check every scan of a dataset without processing it.
 
@@ -74,15 +79,21 @@ def preflight(
         Labels to keep.
     tissue_table
         ``[tissue] table`` where it exists.
+    basis_file
+        The file of ``[basis] source``; ``None`` when the basis set is simulated.
     """
     found = survey(bids_dir, participants, sessions, nucleus_of(study.fit))
     rows = _table_rows(tissue_table)
-    checked = tuple(check_scan(scan, study, rows) for scan in found.scans)
+    checked = tuple(check_scan(scan, study, rows, basis_file) for scan in found.scans)
     skipped = tuple(f"{item.path.relative_to(bids_dir).as_posix()}: {item.reason}" for item in found.skipped)
-    return PreflightReport(checked, skipped, incomplete_visits(found.scans, study))
+    return PreflightReport(
+        checked, skipped, incomplete_visits(found.scans, study), plan_faults(found.scans, study, basis_file)
+    )
 
 
-def check_scan(scan: Scan, study: Study, tissue_rows: Sequence[dict[str, str]] = ()) -> Preflight:
+def check_scan(
+    scan: Scan, study: Study, tissue_rows: Sequence[dict[str, str]] = (), basis_file: Path | None = None
+) -> Preflight:
     """Return what is known of one scan.
 
     Parameters
@@ -93,11 +104,14 @@ def check_scan(scan: Scan, study: Study, tissue_rows: Sequence[dict[str, str]] =
         Settings.
     tissue_rows
         Rows of the tissue table.
+    basis_file
+        The file of ``[basis] source``; ``None`` when the basis set is simulated.
     """
     try:
         sidecar = read_sidecar(scan.svs)
         nifti = read(scan.svs, sidecar)
         problems = _unusable(nifti)
+        assumed = () if problems else _basis(nifti, sidecar, study, basis_file)
     except MrsError as error:
         return Preflight(scan.key, CANNOT, problems=(_said(error),))
     missing = [text for text in scan.warnings if "no water" not in text and "no T1w" not in text]
@@ -105,7 +119,48 @@ def check_scan(scan: Scan, study: Study, tissue_rows: Sequence[dict[str, str]] =
     missing += [*lost, *_tissue(scan, study, tissue_rows), *_timing(nifti)]
     deviations = (*_protocol(nifti, sidecar, study, scan), *_labels(scan, study))
     verdict = CANNOT if problems else RUNS if water else RATIOS
-    return Preflight(scan.key, verdict, tuple(missing), deviations, tuple(problems))
+    return Preflight(scan.key, verdict, tuple(missing), deviations, tuple(problems), assumed)
+
+
+def plan_faults(scans: Sequence[Scan], study: Study, basis_file: Path | None) -> tuple[str, ...]:
+    """Return what ``[analysis] primary`` asks for and no scan will have, before anything is frozen."""
+    regions = {scan.voi for scan in scans if scan.voi}
+    names = _reported_names(study, basis_file)
+    lines = []
+    for metabolite, voi in study.analysis.primary:
+        if metabolite not in names:
+            lines.append(f"[analysis] primary names {metabolite}, which no fit gives: {', '.join(sorted(names))}")
+        if voi not in regions:
+            lines.append(f"[analysis] primary names the region {voi}, found in no scan: {', '.join(sorted(regions))}")
+    return tuple(dict.fromkeys(lines))
+
+
+def _reported_names(study: Study, basis_file: Path | None) -> set[str]:
+    """Return the names of tables: the metabolites of the fit and their sums."""
+    from mrs_pipeline.basis import COMBINED, reported_name
+    from mrs_pipeline.fit import load_peaks
+    from mrs_pipeline.interfaces.basis import imported, metabolites
+
+    if study.fit.model == "peaks":
+        return set(load_peaks(study.fit.peaks).names)
+    known = metabolites(study.basis) if basis_file is None else imported(str(basis_file), study.basis, None)[0].names
+    return {reported_name(name) for name in known} | set(COMBINED)
+
+
+def _basis(nifti: NiftiMrs, sidecar: dict[str, object], study: Study, basis_file: Path | None) -> tuple[str, ...]:
+    """Return what is assumed about the basis set of a scan.
+
+    Raises
+    ------
+    BasisError
+        There is no basis set for the scan.
+    """
+    from mrs_pipeline.interfaces.basis import foreseen, refuse_other_nuclei
+
+    if study.fit.model == "peaks":
+        return ()
+    refuse_other_nuclei(nifti.spectrum)
+    return foreseen(nifti, sidecar, study.basis, None if basis_file is None else str(basis_file))
 
 
 def incomplete_visits(scans: Sequence[Scan], study: Study) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "check",
         help="say what will run, what is missing, what deviates from the protocol",
-        description="Read every scan of a BIDS dataset without processing it. Exit code 0: every scan runs and keeps "
-        "to [protocol]; 1: a scan cannot run or deviates; 2: wrong usage or study file.",
+        description="Read every scan of a BIDS dataset without processing it, and look for its basis set. Exit code 0: "
+        "every scan runs and keeps to [protocol]; 1: a scan cannot run or deviates, or [analysis] primary asks for "
+        "what no scan has; 2: wrong usage or study file.",
     )
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="BIDS dataset with mrs/ folders")
     parser.add_argument("--study", type=Path, metavar="FILE", help="study.toml; default: BIDS_DIR/code/study.toml")
@@ -30,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Check, print the table, and return 0 or 1."""
-    from mrs_pipeline.cli.settings import check_values, read_settings, search_folders
+    from mrs_pipeline.cli.settings import check_values, data_files, read_settings
     from mrs_pipeline.files import write_json
     from mrs_pipeline.workflows.preflight import preflight
 
@@ -38,13 +39,12 @@ def run(args: argparse.Namespace) -> int:
     study_path = args.study or (saved if saved.is_file() else None)
     study = read_settings(study_path, args.bids_dir)
     check_values(study, study_path)
-    tables = (folder / study.tissue.table for folder in search_folders(study_path, args.bids_dir))
-    table = next((path for path in tables if path.is_file()), None)
-    report = preflight(args.bids_dir, study, args.participant_label, args.session_label, table)
+    data = data_files(study, study_path, args.bids_dir)
+    report = preflight(args.bids_dir, study, args.participant_label, args.session_label, data.table, data.basis)
     _print(report)
     if args.json is not None:
         write_json(asdict(report), args.json)
-    return 0 if all(scan.is_fine for scan in report.scans) else 1
+    return 0 if all(scan.is_fine for scan in report.scans) and not report.plan else 1
 
 
 def _print(report: PreflightReport) -> None:
@@ -55,7 +55,14 @@ def _print(report: PreflightReport) -> None:
         for label, texts in _notes(scan):
             for text in texts:
                 print(f"{'':<{width}}    {label}: {text}")
-    for title, lines in (("left aside", report.skipped), ("incomplete", report.incomplete)):
+    assumed = Counter(text for scan in report.scans for text in scan.assumed)
+    below = {
+        "left aside": report.skipped,
+        "incomplete": report.incomplete,
+        "assumed of the basis set": [f"{text} ({n} scan{'s' if n > 1 else ''})" for text, n in assumed.items()],
+        "plan": report.plan,
+    }
+    for title, lines in below.items():
         if lines:
             print(f"\n{title}:")
             print("\n".join(f"  {line}" for line in lines))

@@ -48,8 +48,8 @@ def select_jobs(args: argparse.Namespace, study: Study) -> list[ParticipantJob]:
             work_dir=work_dir(args),
             study=study,
             participant=people.get(person, {}),
-            table=args.resolved["table"],
-            basis_file=args.resolved["basis"],
+            table=args.data.table,
+            basis_file=args.data.basis,
             stop_on_first_crash=args.stop_on_first_crash,
             write_graph=args.write_graph,
         )

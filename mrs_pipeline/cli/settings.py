@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from mrs_pipeline.config import Study, load_study, locate_files
@@ -28,13 +29,8 @@ def settings_for(args: argparse.Namespace) -> tuple[Study, Path | None]:
             update={"source": "derivatives", "derivatives": str(args.derivatives.resolve())}
         )
         study = study.model_copy(update={"tissue": tissue})
-    uses_table = study.tissue.source in {"segment", "table"}
-    args.resolved = {
-        "table": _resolve(study.tissue.table, path, args.bids_dir) if uses_table else None,
-        "basis": None if study.basis.source == "simulate" else _resolve(study.basis.source, path, args.bids_dir),
-    }
     if args.level == "participant":
-        _check_resolved(args, study)
+        args.data = data_files(study, path, args.bids_dir)
         check_values(study, path)
     return study, path
 
@@ -104,26 +100,44 @@ def _check_programs(study: Study, path: Path | None) -> None:
         )
 
 
-def _resolve(name: str, study_path: Path | None, bids_dir: Path) -> Path | None:
-    """Find a file of data named in study.toml, absolute or in one of the folders."""
-    candidates = [folder / name for folder in search_folders(study_path, bids_dir)]
-    return next((candidate.resolve() for candidate in candidates if candidate.exists()), None)
+@dataclass(frozen=True)
+class DataFiles:
+    """Files of data that the settings name: the tissue table and the basis set, ``None`` where none is used."""
+
+    table: Path | None
+    basis: Path | None
 
 
-def _check_resolved(args: argparse.Namespace, study: Study) -> None:
-    """Refuse settings that name files which are not there."""
-    if study.tissue.source == "table" and args.resolved["table"] is None:
+def data_files(study: Study, path: Path | None, bids_dir: Path) -> DataFiles:
+    """Return the tissue table and the basis set, absolute or in one of :func:`search_folders`.
+
+    Raises
+    ------
+    StudyError
+        A file that the settings need is not there.
+    """
+    folders = search_folders(path, bids_dir)
+    files = DataFiles(
+        table=_first(study.tissue.table, folders) if study.tissue.source in {"segment", "table"} else None,
+        basis=None if study.basis.source == "simulate" else _first(study.basis.source, folders),
+    )
+    if study.tissue.source == "table" and files.table is None:
         raise StudyError(
             f"the tissue table '{study.tissue.table}' is not there",
             remedy="put it beside study.toml or into the BIDS folder, or give its path in [tissue] table",
-            path=args.study,
+            path=path,
         )
-    if study.basis.source != "simulate" and args.resolved["basis"] is None:
+    if study.basis.source != "simulate" and files.basis is None:
         raise StudyError(
             f"the basis set '{study.basis.source}' is not there",
             remedy='give the path of a .basis file in [basis] source, or "simulate"',
-            path=args.study,
+            path=path,
         )
+    return files
+
+
+def _first(name: str, folders: list[Path]) -> Path | None:
+    return next((path.resolve() for folder in folders if (path := folder / name).exists()), None)
 
 
 def _check_directories(args: argparse.Namespace) -> None:

@@ -12,13 +12,16 @@ from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 from mrs_pipeline.errors import BasisError
 from mrs_pipeline.files import write_json
 from mrs_pipeline.interfaces.base import MrsInterface
+from mrs_pipeline.interfaces.edited import mega_times
 
 if TYPE_CHECKING:
     from mrs_pipeline.basis import Basis
     from mrs_pipeline.config import BasisSection, FitSection
+    from mrs_pipeline.nifti_mrs import NiftiMrs
     from mrs_pipeline.spectrum import Spectrum
 
 SEQUENCE_WORDS = {
+    "mega": "mega-press",
     "press": "press",
     "steam": "steam",
     "slaser": "slaser",
@@ -82,7 +85,7 @@ class PrepareBasis(MrsInterface):
             basis, assumed = simulated(spectrum, settings, stated_sequence(sidecar), manufacturer, cache)
         else:
             path = self.inputs.basis_file if isdefined(self.inputs.basis_file) else settings.source
-            basis, assumed = imported(str(path), settings), ()
+            basis, assumed = imported(str(path), settings, stated_sequence(sidecar))
         warnings = (*assumed, *check_match(basis, spectrum, allow_te_mismatch=settings.allow_te_mismatch))
         write_basis_file(basis, cwd / "basis.npz")
         record = {**basis_record(basis, warnings), "te_mismatch": te_mismatch(basis, spectrum)}
@@ -145,33 +148,74 @@ def stated_sequence(sidecar: dict[str, Any]) -> str | None:
     return next((name for word, name in SEQUENCE_WORDS.items() if word in text), None)
 
 
+def foreseen(scan: NiftiMrs, sidecar: dict[str, Any], settings: BasisSection, path: str | None) -> tuple[str, ...]:
+    """Return what will be assumed about a scan's basis set, without simulating more than one line of it.
+
+    Parameters
+    ----------
+    scan, sidecar
+        The metabolite scan as it lies in BIDS.
+    settings
+        ``[basis]``.
+    path
+        The basis set's file; ``None`` when it is simulated.
+
+    Raises
+    ------
+    BasisError
+        What the run would stop at: no such metabolite, times that do not fit the pulses, another echo time or field.
+    """
+    from mrs_pipeline.basis import check_match
+
+    stated = stated_sequence(sidecar)
+    if path is None:
+        metabolites(settings)
+        manufacturer = sidecar.get("Manufacturer") or scan.manufacturer
+        basis, assumed = simulated(scan.spectrum, settings, stated, manufacturer, None, trial=True)
+    else:
+        basis, assumed = imported(path, settings, stated)
+    return (*assumed, *check_match(basis, scan.spectrum, allow_te_mismatch=settings.allow_te_mismatch))
+
+
 def simulated(
-    spectrum: Spectrum, settings: BasisSection, sequence_stated: str | None, manufacturer: str | None, cache: Path
+    spectrum: Spectrum,
+    settings: BasisSection,
+    sequence_stated: str | None,
+    manufacturer: str | None,
+    cache: Path | None,
+    *,
+    trial: bool = False,
 ) -> tuple[Basis, tuple[str, ...]]:
-    """Simulate the set of one scan, or take it from the cache; what had to be assumed comes back as sentences."""
+    """Simulate the set of one scan, or take it from the cache; what had to be assumed comes back as sentences.
+
+    A ``trial`` simulates creatine alone, at a few points: enough to see that it can be done.
+    """
     if spectrum.echo_time is None:
         raise BasisError(
             "the scan states no echo time, so no basis set can be simulated for it",
             remedy="add EchoTime (in seconds) to the sidecar, or echo_time to the scan's rule under [[convert.scans]]",
         )
     sequence = settings.sequence or sequence_stated or "press"
-    assumed = (
-        [] if settings.sequence or sequence_stated else ["the scan does not state its sequence: PRESS was assumed"]
-    )
+    assumed = [] if settings.sequence or sequence_stated else ["the scan does not state its sequence: PRESS is assumed"]
+    assumed += other_sequence(settings.sequence, sequence_stated)
     te1, te2 = settings.te1, settings.te2
     if sequence == "press" and te1 is None and te2 is None:
         te1 = te2 = spectrum.echo_time / 2
-        assumed.append("[basis] te1 is not set: both echo periods of PRESS were taken as half of TE")
+        assumed.append("[basis] te1 is not set: both echo periods of PRESS are taken as half of TE")
     elif sequence == "press":
         te1 = spectrum.echo_time - (te2 or 0.0) if te1 is None else te1
         te2 = spectrum.echo_time - te1 if te2 is None else te2
+    elif sequence == "mega-press":
+        te1, te2, times = mega_times(settings, spectrum.echo_time)
+        assumed += times
     elif te1 is None:
         te1 = spectrum.echo_time
     pulses, why = pulses_for(settings, sequence, spectrum.carrier_mhz, manufacturer)
     field = round(spectrum.carrier_mhz / FIELD_STEP_MHZ) * FIELD_STEP_MHZ
     basis = _simulate(
         sequence, te1, te2, settings.tm or spectrum.mixing_time, field, spectrum.dwell,
-        spectrum.n_points + EXTRA_POINTS, spectrum.reference_ppm, pulses, settings.exclude, settings.include, cache,
+        EXTRA_POINTS if trial else spectrum.n_points + EXTRA_POINTS, spectrum.reference_ppm, pulses,
+        ("Cr",) if trial else metabolites(settings), cache,
     )  # fmt: skip
     return basis, (*assumed, *why)
 
@@ -190,7 +234,7 @@ def pulses_for(
     """
     if settings.pulses != "auto":
         return settings.pulses, ()
-    if sequence == "press" and carrier_mhz >= SHAPED_FROM_MHZ and manufacturer:
+    if sequence in {"press", "mega-press"} and carrier_mhz >= SHAPED_FROM_MHZ and manufacturer:
         return "shaped", (GENERIC_PULSES,)
     return "ideal", ()
 
@@ -206,20 +250,38 @@ def _simulate(
     n_points: int,
     reference_ppm: float,
     pulses: Literal["ideal", "shaped"],
-    exclude: tuple[str, ...],
-    include: tuple[str, ...],
-    cache: Path,
+    names: tuple[str, ...],
+    cache: Path | None,
 ) -> Basis:
     """Simulate once per process and protocol; the scans of a study share one set, and processes share the cache."""
-    from mrs_pipeline.basis import DEFAULT_METABOLITES, canonical_name, simulate_basis
+    from mrs_pipeline.basis import simulate_basis
 
-    left_out = excluded(exclude, DEFAULT_METABOLITES)
-    names = [name for name in DEFAULT_METABOLITES if name not in left_out]
-    names += [name for name in map(canonical_name, include) if name not in names]
     return simulate_basis(
         sequence, te1=te1, te2=te2, tm=tm, field_mhz=field_mhz, dwell=dwell, n_points=n_points, names=names,
-        pulses=pulses, reference_ppm=reference_ppm, cache_dir=cache,
+        pulses=pulses, reference_ppm=reference_ppm, cache_dir=cache, edit="off",
     )  # fmt: skip
+
+
+def metabolites(settings: BasisSection) -> tuple[str, ...]:
+    """Return the metabolites to simulate: the default ones without those excluded, then those included.
+
+    Raises
+    ------
+    BasisError
+        A name to exclude or include that does not exist.
+    """
+    from mrs_pipeline.basis import DEFAULT_METABOLITES, canonical_name, molecule
+
+    left_out = excluded(settings.exclude, DEFAULT_METABOLITES)
+    names = [name for name in DEFAULT_METABOLITES if name not in left_out]
+    return (*names, *(molecule(name).name for name in map(canonical_name, settings.include) if name not in names))
+
+
+def other_sequence(ours: str | None, stated: str | None) -> list[str]:
+    """Say where the basis set is of another sequence than the one the scan states."""
+    if ours is None or stated is None or ours == stated or ours not in SEQUENCE_WORDS.values():
+        return []
+    return [f"the basis set is of {ours}, the scan states {stated}"]
 
 
 @lru_cache(maxsize=4)
@@ -229,11 +291,12 @@ def _loaded(path: str) -> Basis:
     return load_basis(path)
 
 
-def imported(path: str, settings: BasisSection) -> Basis:
-    """Read the set of a file, without the metabolites the settings leave out."""
+def imported(path: str, settings: BasisSection, stated: str | None) -> tuple[Basis, tuple[str, ...]]:
+    """Read the set of a file, without the metabolites the settings leave out, and what is to be said about it."""
     basis = _loaded(path)
     left_out = excluded(settings.exclude, basis.names)
-    return basis.select([name for name in basis.names if name not in left_out]) if left_out else basis
+    kept = basis.select([name for name in basis.names if name not in left_out]) if left_out else basis
+    return kept, tuple(other_sequence(basis.sequence, stated))
 
 
 def excluded(names: tuple[str, ...], known: tuple[str, ...]) -> set[str]:

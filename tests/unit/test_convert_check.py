@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from mrs_pipeline.basis import save_basis, simulate_basis
 from mrs_pipeline.cli import main
 from mrs_pipeline.nifti_mrs import NiftiMrs, write
 from mrs_pipeline.spectrum import Spectrum
@@ -101,6 +102,47 @@ def test_every_trouble_is_told(report, scan, verdict, where, text):
         assert (found["missing"], found["deviations"], found["problems"]) == ([], [], [])
     else:
         assert any(text in line for line in found[where]), found
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        ("", 0, "te1 is not set: both echo periods of PRESS are taken as half of TE (2 scans)"),
+        ("[basis]\nte1 = 0.015\nte2 = 0.02\n", 1, "the basis set is for TE 35.0 ms, the scan has TE 30.0 ms"),
+        ('[basis]\nsequence = "steam"\ntm = 0.01\n', 0, "the basis set is of steam, the scan states press (2 scans)"),
+        ('[basis]\nexclude = ["Glutamin"]\n', 1, "[basis] exclude names Glutamin"),
+        ('[basis]\ninclude = ["Unobtainium"]\n', 1, "Unobtainium"),
+        ('[analysis]\nprimary = [["Glu", "acc"], ["tCr", "acc"]]\n', 0, "0 not as the protocol says"),
+        ('[analysis]\nprimary = [["Ins", "acc"]]\n', 1, "primary names Ins, which no fit gives: Ala, "),
+        ('[analysis]\nprimary = [["mI", "ACC"]]\n', 1, "primary names the region ACC, found in no scan: acc"),
+        ('[basis]\nsource = "other.basis"\n', 2, "the basis set 'other.basis' is not there"),
+    ],
+)
+def test_the_basis_set_and_the_plan_are_checked_before_anything_runs(tmp_path, capsys, settings, code, words):
+    for visit in ("bl", "w12"):
+        put(tmp_path, "good", visit)
+        put(tmp_path, "good", visit, suffix="mrsref")
+    (tmp_path / "study.toml").write_text('[tissue]\nsource = "none"\n' + settings)
+    assert run(tmp_path, "--study", str(tmp_path / "study.toml")) == code
+    captured = capsys.readouterr()
+    assert words in captured.out + captured.err
+
+
+def test_a_basis_file_is_held_against_every_scan(tmp_path, capsys):
+    put(tmp_path, "good")
+    put(tmp_path, "te", data=spectrum(echo_time=0.035))
+    basis = simulate_basis(
+        "press", te1=0.015, te2=0.015, field_mhz=127.75, dwell=5e-4, n_points=64, names=("Cr", "NAA")
+    )
+    save_basis(basis, tmp_path / "set.basis")
+    (tmp_path / "study.toml").write_text(
+        '[tissue]\nsource = "none"\n[basis]\nsource = "set.basis"\n[analysis]\nprimary = [["GABA", "acc"]]\n'
+    )
+    assert run(tmp_path, "--study", str(tmp_path / "study.toml")) == 1
+    out = capsys.readouterr().out
+    assert "the basis set is for TE 30.0 ms, the scan has TE 35.0 ms" in out
+    assert out.count("problem") == 1
+    assert "primary names GABA, which no fit gives: Cr, Glx, NAA, tCho, tCr, tNAA" in out
 
 
 def test_what_is_left_aside_and_incomplete(report):
