@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import get_args
@@ -43,9 +44,9 @@ def type_words(field: FieldInfo) -> str:
         ("None", "empty"),
         ("Literal", "one of "),
         ("tuple", "list"),
-        ("str", "text"),
     ):
         text = text.replace(old, new)
+    text = re.sub(r"\bstr\b", "text", text)
     return text.split("Annotated[")[0].replace("|", "\\|") if "Annotated" not in text else "text or number"
 
 

@@ -106,6 +106,10 @@ class BasisSection(Section):
     te1: float | None = _f(None, "First echo period of PRESS; empty: half of TE, said in the report.", "s", gt=0)
     te2: float | None = _f(None, "Second echo period of PRESS.", "s", gt=0)
     tm: float | None = _f(None, "Mixing time of STEAM.", "s", gt=0)
+    edit_target: str | None = _f(None, "What an edited scan targets (GABA, GSH, ...); empty: as the scan states.")
+    edit_on_ppm: float | None = _f(None, "Editing pulse of the edited condition; empty: as stated.", "ppm")
+    edit_off_ppm: float | None = _f(None, "Editing pulse of the other condition; empty: as stated.", "ppm")
+    edit_duration: float | None = _f(None, "Length of the Gaussian editing pulse; empty: as stated.", "s", gt=0, lt=0.1)
     exclude: tuple[str, ...] = _f((), "Metabolites of the default set to leave out.")
     include: tuple[str, ...] = _f((), "Metabolites to add to the default set.")
     allow_te_mismatch: bool = _f(False, "Fit with a basis of another TE; every number and the report are then marked.")
@@ -199,8 +203,14 @@ class FitSection(Section):
     first_order_phase: bool = _f(True, "Fit a first-order phase under its prior.")
     priors: str = _f("default", "Named prior set (config/presets/priors.toml) or a TOML file.")
     joint_visits: bool = _f(False, "Also fit a participant's visits jointly, as a declared sensitivity analysis.")
-    second_engine: Literal["none", "lcmodel"] = _f("none", "Second fitting engine for cross-checking.")
-    posterior: Literal["none", "emcee", "bootstrap"] = _f("none", "Optional sampling of the uncertainty.")
+    second_engine: Literal["none", "lcmodel"] = _f(
+        "none", "Second engine for cross-checking; lcmodel: an installed LCModel, the command lcmodel on the PATH."
+    )
+    posterior: Literal["none", "emcee", "bootstrap"] = _f(
+        "none", "Optional sampling of the uncertainty: Markov chains, or refits of the fitted model with new noise."
+    )
+    posterior_draws: int | None = _f(None, "Draws; empty: 2000 with emcee, 200 with bootstrap.", ge=20)
+    posterior_seed: int = _f(20260101, "Seed of the draws.", ge=0, lt=2**32)
 
 
 class ExpectedPlace(Section):

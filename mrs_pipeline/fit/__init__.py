@@ -9,7 +9,6 @@ from mrs_pipeline.basis import COMBINED
 if TYPE_CHECKING:
     from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel, lcmodel_ratio
     from mrs_pipeline.fit.edited import fit_difference, with_creatine
-    from mrs_pipeline.fit.engine import fit_spectrum
     from mrs_pipeline.fit.io import read_fit, write_fit
     from mrs_pipeline.fit.joint import Visit, check_joint, fit_visits
     from mrs_pipeline.fit.joint_io import change_rows, joint_record, unit_factors, write_changes
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from mrs_pipeline.fit.joint_result import Change, JointFit, VisitAmplitudes
     from mrs_pipeline.fit.peaks import fit_peaks
     from mrs_pipeline.fit.peaks_table import PeakTable, load_peaks, nucleus_of
+    from mrs_pipeline.fit.posterior import fit_spectrum
+    from mrs_pipeline.fit.posterior_result import Posterior
     from mrs_pipeline.fit.result import FitResult
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "FitResult",
     "JointFit",
     "PeakTable",
+    "Posterior",
     "Sharing",
     "Visit",
     "VisitAmplitudes",
@@ -53,12 +55,13 @@ _HOMES = {
     "AGREEMENT_COLUMNS": "agreement",
     "Agreement": "agreement",
     "FitResult": "result",
+    "Posterior": "posterior_result",
     "PeakTable": "peaks_table",
     "agreement_table": "agreement",
     "compare_lcmodel": "agreement",
     "fit_difference": "edited",
     "fit_peaks": "peaks",
-    "fit_spectrum": "engine",
+    "fit_spectrum": "posterior",
     "Change": "joint_result",
     "JointFit": "joint_result",
     "Sharing": "joint_problem",

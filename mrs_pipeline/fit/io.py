@@ -10,6 +10,7 @@ import numpy as np
 
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.files import read_json, write_json
+from mrs_pipeline.fit.posterior_result import Posterior
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.nifti_mrs import NiftiMrs, read, write
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
@@ -98,7 +99,8 @@ def _to_table(fit: FitResult) -> dict[str, Any]:
     table: dict[str, Any] = {"format": FORMAT, "names": list(fit.names)}
     table |= {name: getattr(fit, name) for name in SCALARS}
     table |= {name: getattr(fit, name).tolist() for name in (*VECTORS, *MATRICES, "ppm")}
-    return table | {name: getattr(fit, name) for name in ("nonlinear", "flags", "notes", "metrics")}
+    table |= {name: getattr(fit, name) for name in ("nonlinear", "flags", "notes", "metrics")}
+    return table if fit.posterior is None else table | {"posterior": fit.posterior.as_table()}
 
 
 def _array(value: Any) -> FloatArray:  # noqa: ANN401  nested lists with null
@@ -124,5 +126,6 @@ def _from_table(table: dict[str, Any], fids: ComplexArray) -> FitResult:
         "flags": tuple(table["flags"]),
         "notes": tuple(table["notes"]),
         "metrics": table["metrics"],
+        "posterior": Posterior.from_table(table.get("posterior")),
     }
     return FitResult(**{item.name: values[item.name] for item in fields(FitResult)})

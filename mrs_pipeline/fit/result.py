@@ -9,6 +9,7 @@ import numpy as np
 
 from mrs_pipeline.basis import COMBINED
 from mrs_pipeline.errors import FitError
+from mrs_pipeline.fit.posterior_result import Posterior
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 
@@ -58,6 +59,8 @@ class FitResult:
         The same in words.
     metrics
         Further numbers by name.
+    posterior
+        Sampled uncertainty; ``None`` unless ``[fit] posterior`` asks for it.
     """
 
     names: tuple[str, ...]
@@ -86,6 +89,7 @@ class FitResult:
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metrics: dict[str, float | None] = field(default_factory=dict)
+    posterior: Posterior | None = None
 
     def weights(self, name: str) -> dict[str, float]:
         """Weights of a metabolite or of a combined one such as ``tNAA``."""

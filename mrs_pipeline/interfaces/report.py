@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,13 @@ from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
     from mrs_pipeline.report import (
+        EditedView,
         AgreementView,
         ErrorView,
         FitView,
         Identity,
         Metric,
+        PosteriorView,
         ProtocolCheck,
         ScanReport,
         TissueView,
@@ -49,6 +52,10 @@ class ReportInput(TraitedSpec):
     qc = File(exists=True, mandatory=True)
     t1w = File(exists=True)
     overlap = File(exists=True)
+    edited_fit = traits.Str("", usedefault=True, desc="fit of the difference of an edited scan; empty without one")
+    edited_fit_svs = traits.Str("", usedefault=True)
+    edited_concentrations = traits.Str("", usedefault=True)
+    edited_record = File(exists=True, desc="what was assumed about the difference, and why there is no fit of it")
     agreement = traits.Str("", usedefault=True, desc="table of a second engine; empty without a result")
     agreement_record = File(exists=True, desc="what the second engine says of its fit")
     baseline_concentrations = File(exists=True, desc="concentrations of the first visit of the same region")
@@ -102,7 +109,9 @@ class Report(MrsInterface):
             protocol=protocol_views(qc["protocol"]),
             fit=self._fit_view(),
             concentrations=tuple(read_rows(self.inputs.concentrations)),
+            posterior=posterior_view(_json(self.inputs.fit).get("posterior")),
             agreement=self._agreement(),
+            edited=self._edited(),
             metrics=metric_views(qc),
             steps=tuple(StepView(**step) for step in record["steps"]),
             pairs=pairs_from_evidence(
@@ -121,7 +130,7 @@ class Report(MrsInterface):
             warnings=tuple(
                 dict.fromkeys([
                     *self.inputs.warnings, *record["warnings"], *basis["warnings"], *tissue["warnings"],
-                    *quantified["warnings"], *self._agreement_warnings(),
+                    *quantified["warnings"], *self._agreement_warnings(), *self._edited_warnings(),
                 ])
             ),
             methods=tuple(self.inputs.methods),
@@ -140,6 +149,20 @@ class Report(MrsInterface):
             changes = visit_changes(before, read_rows(self.inputs.concentrations))
         session = overlap.get("session", "baseline")
         return (VisitView(session, overlap.get("dice"), overlap.get("distance_mm"), changes),)
+
+    def _edited(self) -> EditedView | None:
+        """Return the difference of an edited scan."""
+        if not isdefined(self.inputs.edited_record):
+            return None
+        fit = fit_view(self.inputs.edited_fit, self.inputs.edited_fit_svs) if self.inputs.edited_fit else None
+        rows = read_rows(self.inputs.edited_concentrations) if self.inputs.edited_concentrations else []
+        return edited_view(_json(self.inputs.edited_record), fit, rows)
+
+    def _edited_warnings(self) -> list[str]:
+        if not isdefined(self.inputs.edited_record):
+            return []
+        record = _json(self.inputs.edited_record)
+        return [f"difference: {text}" for text in record["warnings"]] + [record["problem"]] * bool(record["problem"])
 
     def _agreement(self) -> AgreementView | None:
         """Return what a second engine found; nothing where there was none."""
@@ -168,23 +191,7 @@ class Report(MrsInterface):
         return {"primary": tuple(str(row["metabolite"]) for row in read_rows(self.inputs.concentrations))}
 
     def _fit_view(self) -> FitView:
-        from mrs_pipeline.fit import read_fit
-        from mrs_pipeline.report import FitView
-
-        fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
-        return FitView(
-            ppm=fit.ppm,
-            data=fit.data,
-            model=fit.model,
-            baseline=fit.baseline,
-            residual=fit.residual,
-            components=fit.components,
-            noise_sd=fit.noise_sd,
-            status=fit.status,
-            flags=fit.flags,
-            notes=fit.notes,
-            landmarks=peak_landmarks(fit.metrics),
-        )
+        return fit_view(self.inputs.fit, self.inputs.fit_svs)
 
     def _voxel_view(self) -> VoxelView | None:
         import numpy as np
@@ -288,6 +295,41 @@ def identity_view(text: str) -> Identity:
     )
 
 
+def fit_view(fit_json: str, fit_svs: str) -> FitView:
+    """Return a fit as the report draws it."""
+    from mrs_pipeline.fit import read_fit
+    from mrs_pipeline.report import FitView
+
+    fit = read_fit(fit_json, fit_svs)
+    return FitView(
+        ppm=fit.ppm,
+        data=fit.data,
+        model=fit.model,
+        baseline=fit.baseline,
+        residual=fit.residual,
+        components=fit.components,
+        noise_sd=fit.noise_sd,
+        status=fit.status,
+        flags=fit.flags,
+        notes=fit.notes,
+        landmarks=peak_landmarks(fit.metrics),
+    )
+
+
+def edited_view(record: dict[str, Any], fit: FitView | None, rows: list[dict[str, object]]) -> EditedView:
+    """Return the difference of an edited scan as the report shows it; no singlet of 1H is marked in its figure."""
+    from mrs_pipeline.report import EditedView
+
+    basis = record["basis"] or {}
+    facts: dict[str, object] = {
+        "Target": basis.get("target", ""),
+        "Signals": ", ".join(basis.get("names", ())),
+        "Simulation": "; ".join(basis.get("notes", ())),
+    }
+    shown = None if fit is None else replace(fit, landmarks={"GABA+": 3.0, "Glx": 3.75, "NAA": 2.008})
+    return EditedView(shown, tuple(rows), record["problem"], {key: text for key, text in facts.items() if text})
+
+
 def peak_landmarks(metrics: dict[str, float | None]) -> dict[str, float] | None:
     """Return where the peak model found its peaks, name to ppm; ``None`` for a fit of basis signals."""
     return {name[4:]: value for name, value in metrics.items() if name.startswith("ppm_") and value is not None} or None
@@ -358,6 +400,27 @@ def tissue_view(tissue: dict[str, Any]) -> TissueView | None:
         source=found["source"],
         warnings=tuple(found["warnings"]),
     )
+
+
+POSTERIOR_WORDS = {
+    "emcee": "Posterior: {draws} draws by emcee under the priors, baseline stiffness and noise of the fit "
+    "(seed {seed}, at least {effective_draws:.0f} independent).",
+    "bootstrap": "Bootstrap: basic interval from {draws} refits of the fitted model with new noise (seed {seed}).",
+}
+"""How sampled intervals were made."""
+
+
+def posterior_view(table: dict[str, Any] | None) -> PosteriorView | None:
+    """Return the sampled intervals of a fit as the report shows them; nothing where nothing was sampled."""
+    from mrs_pipeline.basis import reported_name
+    from mrs_pipeline.report import PosteriorView
+
+    if table is None:
+        return None
+    words = POSTERIOR_WORDS[table["method"]].format(draws=table["draws"], seed=table["seed"], **table["diagnostics"])
+    limits = {reported_name(name): (item["low"], item["high"]) for name, item in table["ratios"].items()}
+    intervals = {name: pair for name, pair in limits.items() if None not in pair and name != "tCr"}
+    return PosteriorView(f"95 % {table['method']}", intervals, words)
 
 
 ENGINES = {"lcmodel": "LCModel"}

@@ -206,6 +206,25 @@ class VisitView:
 
 
 @dataclass(frozen=True)
+class PosteriorView:
+    """Sampled uncertainty of the ratios to total creatine.
+
+    Parameters
+    ----------
+    heading
+        Heading of the column, for example ``95 % bootstrap``.
+    intervals
+        Lower and upper limit by metabolite, named as in the concentrations.
+    words
+        How the intervals were made, one sentence.
+    """
+
+    heading: str
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class AgreementView:
     """The same spectrum fitted by a second engine.
 
@@ -247,6 +266,28 @@ class ErrorView:
 
 
 @dataclass(frozen=True, eq=False)
+class EditedView:
+    """The difference spectrum of an edited scan.
+
+    Parameters
+    ----------
+    fit
+        As drawn; ``None`` where it could not be fitted.
+    rows
+        Rows with the columns of ``concentrations.tsv``.
+    problem
+        Why there is no fit; empty where there is one.
+    facts
+        What was simulated: label to value.
+    """
+
+    fit: FitView | None = None
+    rows: tuple[Mapping[str, object], ...] = ()
+    problem: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class ScanReport:
     """Everything a scan's report shows; a failed scan simply has less.
 
@@ -264,6 +305,10 @@ class ScanReport:
         Rows with the columns of ``concentrations.tsv``.
     primary
         Metabolites that stand on the first screen, in order.
+    posterior
+        Sampled intervals of the ratios, or ``None`` when nothing was sampled.
+    edited
+        The difference spectrum of an edited scan.
     agreement
         The second engine's results, or ``None`` when there is no second engine.
     metrics
@@ -290,7 +335,9 @@ class ScanReport:
     fit: FitView | None = None
     concentrations: tuple[Mapping[str, object], ...] = ()
     primary: tuple[str, ...] = ("tNAA", "tCr", "tCho", "mI", "Glx", "Glu", "Gln", "GABA", "GSH")
+    posterior: PosteriorView | None = None
     agreement: AgreementView | None = None
+    edited: EditedView | None = None
     metrics: tuple[Metric, ...] = ()
     steps: tuple[StepView, ...] = ()
     pairs: tuple[StepPair, ...] = ()

@@ -13,6 +13,7 @@ import pytest
 
 from mrs_pipeline.qc import METRICS
 from mrs_pipeline.report import (
+    PosteriorView,
     StepPair,
     TransientsView,
     pairs_from_evidence,
@@ -70,6 +71,16 @@ def test_second_engine_stands_beside_ours_and_what_differs_is_marked(good):
     words = text_of(scan_page(examples.good_report(agreement=failed_engine)))
     assert "LCModel gave no result: LCModel could not run: exit code 3." in words
     assert 'id="agreement"' not in scan_page(examples.good_report(agreement=None))
+
+
+def test_sampled_intervals_stand_in_the_table_of_concentrations(good):
+    view = PosteriorView("95 % bootstrap", {"Glu": (1.1, 1.3)}, "Bootstrap: 200 refits.")
+    page = scan_page(examples.good_report(posterior=view))
+    table = page.split('<table id="concentration-table"', 1)[1].split("</table>", 1)[0]
+    assert "95 % bootstrap" in table
+    assert re.search(r"<th>Glu</th>.*?1\.10 to 1\.30", table, re.DOTALL)
+    assert "Bootstrap: 200 refits." in text_of(page)
+    assert "bootstrap" not in good
 
 
 def test_page_carries_no_date_and_is_small(good):
