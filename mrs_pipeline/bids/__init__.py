@@ -1,5 +1,6 @@
 """BIDS: names and entities, sidecars by inheritance, the scans of a dataset with their references, derivative names."""
 
+from mrs_pipeline.bids.columns import CONCENTRATIONS, SCAN_KEYS, data_dictionary
 from mrs_pipeline.bids.dataset import (
     BIDSIGNORE,
     dataset_description,
@@ -18,9 +19,11 @@ from mrs_pipeline.files import json_text, read_json
 
 __all__ = [
     "BIDSIGNORE",
+    "CONCENTRATIONS",
     "DERIVATIVES",
     "ENTITY_ORDER",
     "GROUP_FILES",
+    "SCAN_KEYS",
     "Candidate",
     "Entities",
     "Labels",
@@ -35,6 +38,7 @@ __all__ = [
     "build_name",
     "clashes",
     "clean_label",
+    "data_dictionary",
     "dataset_description",
     "derivative_path",
     "index",

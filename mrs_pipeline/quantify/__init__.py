@@ -3,7 +3,7 @@
 from mrs_pipeline.quantify.amplitudes import amplitudes_only
 from mrs_pipeline.quantify.concentrations import Budget, Concentration, Quantified, quantify
 from mrs_pipeline.quantify.constants import Constant, Constants, load_constants
-from mrs_pipeline.quantify.io import COLUMNS, DICTIONARY, data_dictionary, write_concentrations
+from mrs_pipeline.quantify.io import COLUMNS, data_dictionary, write_concentrations
 from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
 from mrs_pipeline.quantify.scale import ReceiverScale, receiver_scale
 from mrs_pipeline.quantify.sensitivity import Alternative
@@ -11,7 +11,6 @@ from mrs_pipeline.quantify.water import WaterFit, fit_water
 
 __all__ = [
     "COLUMNS",
-    "DICTIONARY",
     "Alternative",
     "Budget",
     "Concentration",

@@ -3,56 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mrs_pipeline import bids
+from mrs_pipeline.bids import CONCENTRATIONS, SCAN_KEYS
 from mrs_pipeline.files import atomic_write, write_json
-from mrs_pipeline.quantify.concentrations import Concentration, Quantified
+from mrs_pipeline.quantify.concentrations import Quantified
 from mrs_pipeline.quantify.sensitivity import Alternative
 
-ENTITIES = ("participant_id", "session", "voi", "acq", "run", "task")
-_LAST = ("status", "flags", "reason")
-_FIELDS = tuple(entry.name for entry in fields(Concentration))
-COLUMNS = (*ENTITIES, *(name for name in _FIELDS if name not in _LAST), *_LAST)
-_SIGNAL = "scanner units, signal per molecule at t = 0"
-DICTIONARY: dict[str, dict[str, str]] = {
-    "participant_id": {"Description": "Participant"},
-    "session": {"Description": "Visit (BIDS session label)"},
-    "voi": {"Description": "Region (BIDS voi label)"},
-    "acq": {"Description": "BIDS acq label"},
-    "run": {"Description": "BIDS run index"},
-    "task": {"Description": "BIDS task label"},
-    "metabolite": {
-        "Description": "Metabolite; tNAA = NAA+NAAG, tCr = Cr+PCr, tCho = GPC+PCh, Glx = Glu+Gln, mI = myo-inositol"
-    },
-    "amplitude": {"Description": "Fitted amplitude", "Units": _SIGNAL},
-    "crlb": {"Description": "Cramer-Rao lower bound (SD) from the data alone", "Units": _SIGNAL},
-    "amplitude_sd": {
-        "Description": "Sampling SD of the estimator used, priors and penalties included",
-        "Units": _SIGNAL,
-    },
-    "total_sd": {"Description": "amplitude_sd with the choice of baseline and macromolecule model", "Units": _SIGNAL},
-    "ratio_tCr": {"Description": "Ratio of amplitudes to total creatine, no relaxation correction", "Units": "1"},
-    "ratio_tCr_sd": {"Description": "SD of ratio_tCr from the full covariance", "Units": "1"},
-    "ratio_tCr_lo": {"Description": "Lower end of the 95 % interval of ratio_tCr", "Units": "1"},
-    "ratio_tCr_hi": {"Description": "Upper end of the 95 % interval of ratio_tCr", "Units": "1"},
-    "iu": {"Description": "Institutional units: referenced to water, no tissue correction", "Units": "i.u."},
-    "iu_sd": {"Description": "SD of iu: fit, water fit and constants", "Units": "i.u."},
-    "molal": {
-        "Description": "Concentration per kg of tissue water, CSF-corrected by mole fraction",
-        "Units": "mmol/kg",
-    },
-    "molal_sd": {"Description": "SD of molal: fit, water fit, tissue fractions and constants", "Units": "mmol/kg"},
-    "molar": {"Description": "Concentration per litre of tissue without CSF", "Units": "mmol/L"},
-    "molar_sd": {"Description": "SD of molar: fit, water fit, tissue fractions and constants", "Units": "mmol/L"},
-    "f_gm": {"Description": "Volume fraction of grey matter in the voxel", "Units": "1"},
-    "f_wm": {"Description": "Volume fraction of white matter in the voxel", "Units": "1"},
-    "f_csf": {"Description": "Volume fraction of CSF in the voxel", "Units": "1"},
-    "status": {"Description": "Status of the fit: ok, doubtful or failed"},
-    "flags": {"Description": "Marks of fit and quantification, separated by semicolons"},
-    "reason": {"Description": "Why a number is n/a"},
-}
+COLUMNS = tuple(CONCENTRATIONS)
 
 
 def write_concentrations(quantified: Quantified, entities: Mapping[str, str | None], tsv: str | Path) -> Path:
@@ -73,7 +34,7 @@ def write_concentrations(quantified: Quantified, entities: Mapping[str, str | No
         Of the JSON dictionary.
     """
     path = Path(tsv)
-    head = {key: entities.get(key) for key in ENTITIES}
+    head = {key: entities.get(key) for key in SCAN_KEYS}
     lines = ["\t".join(COLUMNS)]
     lines += ["\t".join(_cell({**head, **asdict(row)}[column]) for column in COLUMNS) for row in quantified.rows]
     atomic_write(path, "\n".join(lines) + "\n")
@@ -83,9 +44,9 @@ def write_concentrations(quantified: Quantified, entities: Mapping[str, str | No
 def data_dictionary(quantified: Quantified) -> dict[str, Any]:
     """Return the data dictionary of the table, with preset, constants and warnings under ``Quantification``."""
     # a sidecar key that is also a BIDS entity is taken for metadata of the file and contradicts its name (pybids)
-    columns = {name: text for name, text in DICTIONARY.items() if name not in {"session", "run", "task"}}
+    described = {name: text for name, text in CONCENTRATIONS.items() if name not in {"session", "run", "task"}}
     return {
-        **columns,
+        **bids.data_dictionary(described),
         "Quantification": {
             "Preset": quantified.preset,
             "PresetTitle": quantified.preset_title,

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-SCAN_KEYS = ("participant_id", "session", "voi", "acq", "run", "task")
-"""Entities that make a scan; absent ones read ``n/a``."""
+from mrs_pipeline.bids import CONCENTRATIONS, SCAN_KEYS, data_dictionary
+
+__all__ = [
+    "CONCENTRATIONS",
+    "CONCENTRATION_COLUMNS",
+    "EFFECTS",
+    "EFFECT_COLUMNS",
+    "EFFECT_KEYS",
+    "FLOW",
+    "FLOW_COLUMNS",
+    "QC",
+    "QC_COLUMNS",
+    "REASONS",
+    "SCAN_KEYS",
+    "UNIT_COLUMNS",
+    "UNIT_LABELS",
+    "data_dictionary",
+]
 
 UNIT_COLUMNS = {"ratio": "ratio_tCr", "molal": "molal", "molar": "molar", "iu": "iu"}
 """Column of ``concentrations.tsv`` behind each unit name of ``[analysis] unit``."""
@@ -12,35 +28,6 @@ UNIT_LABELS = {"ratio": "ratio to tCr", "molal": "mmol/kg", "molar": "mmol/L", "
 """How a unit is printed."""
 
 _TEXT = None
-CONCENTRATIONS: dict[str, tuple[str, str | None]] = {
-    "participant_id": ("Participant, as in participants.tsv", _TEXT),
-    "session": ("BIDS session label of the visit", _TEXT),
-    "voi": ("BIDS voi label of the region", _TEXT),
-    "acq": ("BIDS acq label", _TEXT),
-    "run": ("BIDS run index", _TEXT),
-    "task": ("BIDS task label", _TEXT),
-    "metabolite": ("Metabolite or combination (tNAA, tCr, tCho, Glx)", _TEXT),
-    "amplitude": ("Fitted amplitude per molecule in the basis unit", "arbitrary"),
-    "crlb": ("Cramer-Rao lower bound of the amplitude, from the data alone", "arbitrary"),
-    "amplitude_sd": ("Sampling standard deviation of the estimator used", "arbitrary"),
-    "total_sd": ("Standard deviation including the choice of baseline and macromolecule model", "arbitrary"),
-    "ratio_tCr": ("Amplitude relative to total creatine of the same spectrum", "1"),
-    "ratio_tCr_sd": ("Standard deviation of ratio_tCr, from the full covariance", "1"),
-    "ratio_tCr_lo": ("Lower end of the 95 % interval of ratio_tCr", "1"),
-    "ratio_tCr_hi": ("Upper end of the 95 % interval of ratio_tCr", "1"),
-    "iu": ("Water-scaled value without tissue and relaxation correction", "institutional units"),
-    "iu_sd": ("Standard deviation of iu", "institutional units"),
-    "molal": ("Moles per kilogram of tissue water", "mmol/kg"),
-    "molal_sd": ("Standard deviation of molal", "mmol/kg"),
-    "molar": ("Moles per litre of tissue", "mmol/L"),
-    "molar_sd": ("Standard deviation of molar", "mmol/L"),
-    "f_gm": ("Volume fraction of grey matter in the voxel", "1"),
-    "f_wm": ("Volume fraction of white matter in the voxel", "1"),
-    "f_csf": ("Volume fraction of cerebrospinal fluid in the voxel", "1"),
-    "status": ("State of the value: ok, doubtful or failed", _TEXT),
-    "flags": ("Flags of the fit and the quantification, separated by semicolons", _TEXT),
-    "reason": ("Why a value is missing or doubtful", _TEXT),
-}
 CONCENTRATION_COLUMNS = tuple(CONCENTRATIONS)
 
 EFFECTS: dict[str, tuple[str, str | None]] = {
@@ -113,11 +100,3 @@ REASONS = (
     "quality rule",
 )
 """Closed list of the reasons for which a scan or visit is lost."""
-
-
-def data_dictionary(columns: dict[str, tuple[str, str | None]]) -> dict[str, dict[str, str]]:
-    """Return the BIDS data dictionary (Description, Units) of a table."""
-    return {
-        name: {"Description": text} | ({"Units": unit} if unit is not None else {})
-        for name, (text, unit) in columns.items()
-    }
