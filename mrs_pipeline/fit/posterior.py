@@ -52,12 +52,17 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
     with engine.one_thread():
         fitted, flags, notes = engine.minimise(spectrum, basis, plain)
         result = summarise(fitted, flags, notes)
+        if result.status == "failed":
+            return _unsampled(result, "the fit failed")
         try:
-            if result.status == "failed":
-                raise FitError("the fit failed", remedy="see its notes")
             return replace(result, posterior=sampled(fitted, basis, settings))
         except FitError as error:
-            return replace(result, notes=(*result.notes, f"its uncertainty was not sampled: {error.problem}"))
+            return _unsampled(result, error.problem)
+
+
+def _unsampled(result: FitResult, why: str) -> FitResult:
+    """Keep a fit whose uncertainty could not be sampled, and say why."""
+    return replace(result, notes=(*result.notes, f"its uncertainty was not sampled: {why}"))
 
 
 def sampled(fitted: Fitted, basis: Basis, settings: FitSection) -> Posterior:
