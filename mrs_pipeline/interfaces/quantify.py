@@ -93,6 +93,7 @@ class Quantify(MrsInterface):
             "preset_status": quantified.preset_status,
             "constants": {name: asdict(constant) for name, constant in quantified.constants.items()},
             "sensitivity": [asdict(item) for item in quantified.sensitivity],
+            "sensitivity_lines": quantified.sensitivity_lines(),
             "warnings": [*problems, *scale.warnings, *quantified.warnings],
         }
         return {

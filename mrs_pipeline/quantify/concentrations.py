@@ -18,6 +18,9 @@ from mrs_pipeline.quantify.relaxation import ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
 from mrs_pipeline.quantify.water import WaterFit
 
+REPORTED = ("tNAA", "tCr", "tCho", "Glx", "Glu", "mI", "GABA", "GSH")
+"""Metabolites with a line of sensitivity in the report; the JSON has every one."""
+
 NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
 
 
@@ -136,6 +139,11 @@ class Quantified:
     def sensitivity_line(self, metabolite: str, unit: str = "molal") -> str:
         """Return the sensitivity of a metabolite as one sentence; empty when nothing was quantified."""
         return sentence(metabolite, self.sensitivity, unit)
+
+    def sensitivity_lines(self) -> list[str]:
+        """Return one sentence for each of the metabolites that studies report, where there is one."""
+        lines = [self.sensitivity_line(row.metabolite) for row in self.rows if row.metabolite in REPORTED]
+        return [line for line in lines if line]
 
     def row(self, metabolite: str) -> Concentration:
         """Return the row of a metabolite by its reported name."""

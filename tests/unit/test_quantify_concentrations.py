@@ -343,6 +343,7 @@ def test_sensitivity_line_names_presets_and_the_uncorrected_change():
     line = result.sensitivity_line("Glu")
     assert "without tissue correction" in line
     assert "under fsl-mrs" in line
+    assert result.sensitivity_lines() == [line]
 
 
 def test_age_shortens_t2_only_when_asked():
