@@ -12,6 +12,7 @@ from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit import engine
 from mrs_pipeline.fit.posterior_result import Posterior, summarise_draws
+from mrs_pipeline.fit.priors import Priors
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.summary import summarise
 from mrs_pipeline.spectrum import FloatArray, Spectrum
@@ -23,7 +24,7 @@ DRAWS = {"emcee": 2000, "bootstrap": 200}
 """Draws where the settings state no number."""
 
 
-def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitResult:
+def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> FitResult:
     """Fit a linear combination of metabolites, macromolecules, lipids and a smooth baseline.
 
     Parameters
@@ -34,6 +35,8 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
         Metabolite signals for the same sequence and field; resampled here.
     settings
         The ``[fit]`` section; with ``posterior`` the uncertainty is sampled as well.
+    priors
+        Prior set; that of the settings when ``None``.
 
     Returns
     -------
@@ -48,9 +51,9 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection) -> FitR
     """
     plain = settings.model_copy(update={"posterior": "none"})
     if settings.posterior == "none":
-        return engine.fit_spectrum(spectrum, basis, plain)
+        return engine.fit_spectrum(spectrum, basis, plain, priors)
     with engine.one_thread():
-        fitted, flags, notes = engine.minimise(spectrum, basis, plain)
+        fitted, flags, notes = engine.minimise(spectrum, basis, plain, priors)
         result = summarise(fitted, flags, notes)
         if result.status == "failed":
             return _unsampled(result, "the fit failed")

@@ -57,7 +57,7 @@ def resample(fitted: Fitted, basis: Basis, settings: FitSection, draws: int, see
     for _ in range(draws):
         noise = sd * (rng.standard_normal(clean.n_points) + 1j * rng.standard_normal(clean.n_points))
         try:
-            again = minimise(clean.with_fid(clean.fid + noise), basis, settings)[0]
+            again = minimise(clean.with_fid(clean.fid + noise), basis, settings, fitted.prepared.priors)[0]
         except FitError:
             continue
         if not any(finding.fatal for finding in findings(again)):
