@@ -16,8 +16,8 @@ from mrs_pipeline.interfaces.base import MrsInterface
 
 if TYPE_CHECKING:
     from mrs_pipeline.report import (
-        EditedView,
         AgreementView,
+        EditedView,
         ErrorView,
         FitView,
         Identity,
@@ -494,6 +494,9 @@ def quantification_facts(record: dict[str, Any]) -> dict[str, object]:
     if water is not None:
         facts["Water amplitude per molecule"] = f"{water['amplitude']:.6g} (SD {water['sd']:.2g})"
         facts["Water FWHM (Hz)"] = f"{water['fwhm_hz']:.2f}"
+        facts["Water multiplied by"] = f"{record['receiver_scale']['factor']:.4g} (receiver scale of the scan)"
+    if record["sensitivity_lines"]:
+        facts["Under other conventions"] = "; ".join(record["sensitivity_lines"])
     for name, constant in record["constants"].items():
         facts[name] = f"{constant['value']:g}" + (f" ({constant['doi']})" if constant.get("doi") else "")
     return facts
