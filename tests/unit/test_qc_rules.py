@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from mrs_pipeline.config import ProtocolSection
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.preprocess import METRIC_DEFINITIONS
-from mrs_pipeline.qc import Rule, Verdict, assess, load_rules
+from mrs_pipeline.qc import Rule, Verdict, assess, check_protocol, load_rules
 
 GOOD = {
     "reference_z": 50.0,
@@ -134,3 +135,40 @@ def test_a_faulty_rule_file_names_file_and_fault(tmp_path, text, words):
 def test_unknown_rule_set_names_the_known_ones():
     with pytest.raises(StudyError, match="default"):
         load_rules("strictest")
+
+
+PROTOCOL = ProtocolSection.model_validate(
+    {
+        "sequence": "press",
+        "echo_time": 0.03,
+        "transients": 64,
+        "voxel_size_mm": [20, 25, 30],
+        "regions": {"acc": {"echo_time": 0.035}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "voi", "within"),
+    [
+        ({"echo_time": 0.030}, None, True),
+        ({"echo_time": 0.031}, None, True),  # at the tolerance of 1 ms, which floats put a little beyond it
+        ({"echo_time": 0.029}, None, True),
+        ({"echo_time": 0.0311}, None, False),
+        ({"echo_time": 0.030}, "acc", False),
+        ({"echo_time": 0.035}, "acc", True),
+        ({"voxel_size_mm": (30.0, 20.5, 25.0)}, None, True),
+        ({"voxel_size_mm": (30.0, 20.6, 25.0)}, None, False),
+        ({"transients": 64}, None, True),
+        ({"transients": 63}, None, False),
+        ({"sequence": "SVS PRESS 30"}, None, True),
+        ({"sequence": "svs_steam"}, None, False),
+    ],
+)
+def test_a_scan_is_held_against_the_protocol(facts, voi, within):
+    items = {item.name: item for item in check_protocol(facts, PROTOCOL, voi)}
+    (name,) = facts
+    assert items[name].within is within
+    assert items[name].found == facts[name]
+    assert all(item.within is None for other, item in items.items() if other != name)
+    assert list(items) == ["sequence", "echo_time", "voxel_size_mm", "transients"]
