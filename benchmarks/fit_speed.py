@@ -1,6 +1,6 @@
 """Speed of the fit: CPU seconds and model evaluations per spectrum over basis size and points; memory over many fits.
 
-Run: ``python benchmarks/fit_speed.py [--repeats 5] [--endurance 0]`` with ``OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1``.
+Run: ``python benchmarks/fit_speed.py [--repeats 5] [--endurance 1000]`` with one thread (``OMP_NUM_THREADS=1``).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 from fit_accuracy import DWELL, MHZ, Case, imported_basis, plant
@@ -46,25 +47,42 @@ def measure(basis: Basis, points: int, repeats: int) -> tuple[float, float, floa
     return tuple(np.median(rows, axis=0))  # type: ignore[return-value]
 
 
+def endure(basis: Basis, count: int) -> None:
+    """Fit different spectra one after the other and print resident memory at 1, 10, 100, 300, ... fits."""
+    spectra = [spectrum_of(2048, seed) for seed in range(20)]
+    marks = sorted({1, 10, *(n for n in (100, 300, 500, 700, 1000) if n <= count), count})
+    begin = time.process_time()
+    print(f"{'fits':>8}{'resident MB':>14}{'peak MB':>10}{'CPU s/fit':>11}")
+    for done in range(1, count + 1):
+        fit_spectrum(spectra[done % len(spectra)], basis, FitSection())
+        if done in marks:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            spent = (time.process_time() - begin) / done
+            print(f"{done:8d}{resident_mb():14.1f}{peak:10.1f}{spent:11.3f}", flush=True)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--endurance", type=int, default=0, help="fits in one process, with the growth of memory")
+    parser.add_argument("--endurance", type=int, default=0, help="only fit this often in one process, and print memory")
     options = parser.parse_args()
     full = with_twenty(imported_basis())
     fit_spectrum(spectrum_of(2048, 0), full, FitSection())
+    if options.endurance:
+        endure(full, options.endurance)
+        return
     print(f"{'metabolites':>12}{'points':>8}{'CPU s':>9}{'wall s':>9}{'evaluations':>13}")
     for basis in (full.select(SMALL), full):
         for points in (1024, 2048):
             cpu, wall, evaluations = measure(basis, points, options.repeats)
             print(f"{len(basis):12d}{points:8d}{cpu:9.3f}{wall:9.3f}{evaluations:13.0f}", flush=True)
-    if options.endurance:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for seed in range(options.endurance):
-            fit_spectrum(spectrum_of(1024, seed % 7), full, FitSection())
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(f"{options.endurance} fits: peak memory grew by {grown / 1024:.1f} MB")
 
 
 if __name__ == "__main__":
