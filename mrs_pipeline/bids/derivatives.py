@@ -16,7 +16,8 @@ class Pattern:
     """Name of one kind of derivative.
 
     ``folder`` is below the visit (empty: top of the dataset); the entities given here are added to the scan's.
-    ``visit_only`` drops every entity but participant and session, for what all scans of a visit share.
+    ``visit_only`` drops every entity but participant and session, for what all scans of a visit share; ``all_visits``
+    drops the session, for what belongs to all visits of a region.
     """
 
     folder: str
@@ -26,6 +27,7 @@ class Pattern:
     space: str | None = None
     label: str | None = None
     visit_only: bool = False
+    all_visits: bool = False
 
 
 DERIVATIVES: Mapping[str, Pattern] = MappingProxyType(
@@ -43,10 +45,10 @@ DERIVATIVES: Mapping[str, Pattern] = MappingProxyType(
         "qc": Pattern("mrs", "mrs", ".json", desc="qc"),
         "status": Pattern("mrs", "mrs", ".json", desc="status"),
         "timing": Pattern("mrs", "mrs", ".json", desc="timing"),
-        "joint": Pattern("mrs", "mrs", ".json", desc="joint"),
-        "joint_report": Pattern("mrs", "mrs", ".html", desc="joint"),
-        "change": Pattern("mrs", "mrs", ".tsv", desc="change"),
-        "change_dictionary": Pattern("mrs", "mrs", ".json", desc="change"),
+        "joint": Pattern("mrs", "mrs", ".json", desc="joint", all_visits=True),
+        "joint_report": Pattern("mrs", "mrs", ".html", desc="joint", all_visits=True),
+        "change": Pattern("mrs", "mrs", ".tsv", desc="change", all_visits=True),
+        "change_dictionary": Pattern("mrs", "mrs", ".json", desc="change", all_visits=True),
         "voxel_mask": Pattern("anat", "mask", ".nii.gz", desc="voxel", space="T1w"),
         "probseg_gm": Pattern("anat", "probseg", ".nii.gz", label="GM", visit_only=True),
         "probseg_wm": Pattern("anat", "probseg", ".nii.gz", label="WM", visit_only=True),
@@ -91,6 +93,8 @@ def derivative_path(scan: Scan | Entities, kind: str) -> PurePosixPath:
     entities = scan.entities if isinstance(scan, Scan) else scan
     if pattern.visit_only:
         entities = Entities(sub=entities.sub, ses=entities.ses)
+    if pattern.all_visits:
+        entities = entities.with_(ses=None)
     named = entities.with_(
         space=pattern.space, label=pattern.label, desc=pattern.desc, suffix=pattern.suffix, extension=pattern.extension
     )

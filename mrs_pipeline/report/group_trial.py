@@ -24,13 +24,15 @@ MODEL_WORDS = {
     "ancova-mi": "ANCOVA, imputed",
     "paired-change": "paired change",
     "crossover-hc3": "crossover, HC3",
+    "joint-change-reml": "joint fit, change, REML",
     "descriptive": "descriptive only",
 }
 SET_WORDS = {"itt": "as allocated", "per-protocol": "per protocol", "qc-all": "any quality"}
 LEGEND = (
     "ANCOVA: value at the visit, adjusted for baseline. Change score: difference of the changes. Constrained LDA: all "
     "visits of everyone with any of them, arms sharing one baseline mean. As allocated: everyone scanned at baseline, "
-    "with the scans that passed; any quality: the same people with every scan that has a result."
+    "with the scans that passed; any quality: the same people with every scan that has a result. Joint fit: changes "
+    "from the fit of all visits together."
 )
 
 
@@ -283,6 +285,7 @@ REFERENCES = (
     ("Holm's adjustment", "Holm 1979", "10.2307/4615733"),
     ("False discovery rate", "Benjamini and Hochberg 1995", "10.1111/j.2517-6161.1995.tb02031.x"),
     ("Constrained longitudinal analysis", "Liu et al. 2009", "10.1002/sim.3607"),
+    ("Known error variances", "Knapp and Hartung 2003", "10.1002/sim.1482"),
     ("Difference of proportions", "Newcombe 1998", "10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I"),
     ("Number needed to treat", "Altman 1998", "10.1136/bmj.317.7168.1309"),
     ("Estimands", "ICH E9(R1)", ""),
@@ -307,12 +310,24 @@ def methods_text(study: Study, comparison: stats.Comparison) -> list[str]:
         f"{_family_sentence(study)} Sensitivity analyses repeat the same questions with change scores, a constrained "
         "longitudinal model, other units and other analysis sets, without further adjustment."
     )
+    families += _joint_sentence(comparison)
     sizes = (
         "Hedges' g is the estimate over the pooled within-arm standard deviation at baseline, with the small-sample "
         "correction J(df) and a noncentral-t interval. Percentages are relative to the pooled baseline mean of the "
         "frozen set."
     )
     return [population, errors, families, sizes]
+
+
+def _joint_sentence(comparison: stats.Comparison) -> str:
+    """Say what the joint fit of visits is, where it was compared."""
+    if not (comparison.effects["model"] == stats.JOINT_MODEL).any():
+        return ""
+    return (
+        " One of them uses the joint fit of each participant's visits: its changes were compared between arms with "
+        "their known error variances and a variance between participants (REML; Knapp and Hartung 2003). All visits "
+        "were fitted together there, so its values at baseline have seen data acquired after randomisation."
+    )
 
 
 def _model_sentence(study: Study, comparison: stats.Comparison) -> str:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         records,
         write_tsv,
     )
+    from mrs_pipeline.stats.joint_changes import JOINT_MODEL, between_variance, joint_change, read_changes, weighted_fit
     from mrs_pipeline.stats.level import (
         Blinded,
         check_plan,
@@ -130,6 +131,9 @@ _HOME = {
         "Allocation", "Sources", "arm_like_columns", "collect", "read_allocation", "read_blinded",
         "read_external", "read_participants", "read_ratings", "read_tsv", "records", "write_tsv",
     ),
+    "joint_changes": (
+        "JOINT_MODEL", "between_variance", "joint_change", "read_changes", "weighted_fit",
+    ),
     "level": (
         "Blinded", "check_plan", "flow_by_arm", "flow_table", "freeze_of", "qc_table", "read_blinded_trial",
         "scan_name", "unblind",
@@ -160,6 +164,7 @@ __all__ = [
     "EFFECT_COLUMNS",
     "FLOW",
     "FLOW_COLUMNS",
+    "JOINT_MODEL",
     "QC",
     "QC_COLUMNS",
     "REASONS",
@@ -181,6 +186,7 @@ __all__ = [
     "ancova",
     "arm_like_columns",
     "baseline_table",
+    "between_variance",
     "bootstrap_partial",
     "build_freeze",
     "cell_counts",
@@ -208,6 +214,7 @@ __all__ = [
     "hedges_g",
     "improvement",
     "imputed_ancova",
+    "joint_change",
     "newcombe",
     "number_needed",
     "off_window",
@@ -224,6 +231,7 @@ __all__ = [
     "read_allocation",
     "read_blinded",
     "read_blinded_trial",
+    "read_changes",
     "read_external",
     "read_json",
     "read_participants",
@@ -247,6 +255,7 @@ __all__ = [
     "unblind",
     "verify",
     "visit_day",
+    "weighted_fit",
     "wilson",
     "write_comparison",
     "write_json",

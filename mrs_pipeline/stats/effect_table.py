@@ -15,11 +15,20 @@ import pandas as pd
 from mrs_pipeline.config import AnalysisSection
 from mrs_pipeline.stats.columns import EFFECT_COLUMNS, EFFECT_KEYS
 from mrs_pipeline.stats.effect_size import hedges_g, pooled_sd
+from mrs_pipeline.stats.joint_changes import JOINT_MODEL, changes_of, joint_change
 from mrs_pipeline.stats.mixed import constrained_lda
 from mrs_pipeline.stats.models import Estimate, ancova, change_score, crossover, descriptive, paired_change
 from mrs_pipeline.stats.multiple_imputation import imputed_ancova
 from mrs_pipeline.stats.multiplicity import Method, adjust
-from mrs_pipeline.stats.panel import Trial, adjusting_columns, cells_of, pivot_values, region_labels, select_values
+from mrs_pipeline.stats.panel import (
+    Trial,
+    adjusting_columns,
+    cells_of,
+    labels_like,
+    pivot_values,
+    region_labels,
+    select_values,
+)
 
 FloatArray = npt.NDArray[np.float64]
 NOTE_COLUMNS = (*EFFECT_KEYS, "note")
@@ -56,6 +65,9 @@ class Cell:
         Column of `y` that is compared.
     reference
         Baseline values of the frozen set, per arm.
+    joint
+        Change by the joint fit of visits and its sampling SD, shape (n, 2), NaN where missing; ``None`` for every
+        other model.
     """
 
     y: FloatArray
@@ -63,11 +75,13 @@ class Cell:
     adjust: FloatArray
     visit: int
     reference: tuple[FloatArray, FloatArray]
+    joint: FloatArray | None = None
 
     @property
     def complete(self) -> npt.NDArray[np.bool_]:
-        """Participants with baseline, follow-up and every adjusting column, shape (n,)."""
-        known = np.isfinite(np.column_stack([self.y[:, [0, self.visit]], self.adjust]))
+        """Participants with baseline, follow-up (or joint change) and every adjusting column, shape (n,)."""
+        values = self.y[:, [0, self.visit]] if self.joint is None else self.joint
+        known = np.isfinite(np.column_stack([values, self.adjust]))
         return np.asarray(known.all(axis=1))
 
 
@@ -165,7 +179,18 @@ class Panels:
         values = pivot.reindex(index=people, columns=pd.MultiIndex.from_tuples(columns)).to_numpy(dtype=float)
         arm = self.people.loc[people, "arm"].to_numpy(dtype=float)
         adjusting = self.adjusting(request.voi).reindex(people).to_numpy(dtype=float)
-        return Cell(values, arm, adjusting, self.trial.visits.index(request.session), self._reference(request))
+        joint = self.changes(request).reindex(people).to_numpy(dtype=float) if request.model == JOINT_MODEL else None
+        visit = self.trial.visits.index(request.session)
+        return Cell(values, arm, adjusting, visit, self._reference(request), joint)
+
+    def changes(self, request: Request) -> pd.DataFrame:
+        """Return change and sampling SD by the joint fit of visits, indexed by participant."""
+        table = self.trial.changes
+        names = {"region": request.voi, "metabolite": request.metabolite, "unit": request.unit}
+        if table.empty:
+            return pd.DataFrame(columns=["change", "change_sd"], dtype=float)
+        table = table.assign(region=labels_like(table, self.trial.scans))
+        return changes_of(table, self.trial.scans, (self.trial.visits[0], request.session), names)
 
     def _reference(self, request: Request) -> tuple[FloatArray, FloatArray]:
         """Baseline values of the frozen set by arm."""
@@ -243,6 +268,8 @@ def _sensitivity(panels: Panels, plan: AnalysisSection, main: Request) -> list[R
     if plan.design == "parallel":
         models = ("ancova-hc3", "change-hc3", "clda-reml")
         again += [replace(main, model=model) for model in models if model != main.model]
+    if plan.design != "crossover" and len(panels.changes(main)):
+        again.append(replace(main, model=JOINT_MODEL))
     return [replace(request, family="sensitivity") for request in again]
 
 
@@ -303,6 +330,12 @@ def _imputed(cell: Cell, rng: Rng) -> Estimate:
     return imputed_ancova(cell.y[known, cell.visit], cell.y[known, 0], cell.arm[known], cell.adjust[known], rng())
 
 
+def _joint(cell: Cell, rng: Rng) -> Estimate:  # noqa: ARG001
+    keep = cell.complete
+    assert cell.joint is not None
+    return joint_change(cell.joint[keep, 0], cell.joint[keep, 1], cell.arm[keep], cell.adjust[keep])
+
+
 def _paired(cell: Cell, rng: Rng) -> Estimate:  # noqa: ARG001
     keep = cell.complete
     return paired_change(cell.y[keep, cell.visit], cell.y[keep, 0])
@@ -321,6 +354,7 @@ _MODELS: dict[str, Callable[[Cell, Rng], Estimate]] = {
     "ancova-mi": _imputed,
     "paired-change": _paired,
     "crossover-hc3": _crossover,
+    JOINT_MODEL: _joint,
 }
 
 

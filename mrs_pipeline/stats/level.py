@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from mrs_pipeline.stats.io import (
     read_ratings,
     read_tsv,
 )
+from mrs_pipeline.stats.joint_changes import no_changes, read_changes
 from mrs_pipeline.stats.panel import Trial, is_analysed, off_window, region_labels
 from mrs_pipeline.stats.participant_flow import flow
 
@@ -53,6 +54,8 @@ class Blinded:
         SHA-256 of ratings.tsv, or ``None``.
     warnings
         Sentences for the report and the screen.
+    changes
+        Changes between visits from the joint fit (`read_changes`); empty without ``[fit] joint_visits``.
     """
 
     concentrations: pd.DataFrame
@@ -63,6 +66,7 @@ class Blinded:
     files: Mapping[str, str]
     ratings: str | None
     warnings: tuple[str, ...]
+    changes: pd.DataFrame = field(default_factory=no_changes)
 
     @property
     def known(self) -> set[str]:
@@ -96,10 +100,12 @@ def read_blinded_trial(bids_dir: Path, out_dir: Path, study: Study, concentratio
     participants, warnings = read_participants(bids_dir)
     days = read_visit_days(bids_dir, sorted(set(scans["participant_id"])))
     outcomes, more = _read_outcomes(bids_dir, study)
-    files = dict(sources.files) | _inputs_hashes(participants, days, outcomes)
-    told = (*sources.warnings, *warnings, *more, *_plan_warnings(scans, sources.concentrations, study))
+    wanted = study.fit.joint_visits and concentrations is None
+    changes, jointly, missed = read_changes(out_dir, study.study.regions) if wanted else (no_changes(), {}, ())
+    files = dict(sources.files) | jointly | _inputs_hashes(participants, days, outcomes)
+    told = (*sources.warnings, *warnings, *more, *missed, *_plan_warnings(scans, sources.concentrations, study))
     ratings = sha256(ratings_path) if ratings_path.exists() else None
-    return Blinded(sources.concentrations, scans, participants, days, outcomes, files, ratings, told)
+    return Blinded(sources.concentrations, scans, participants, days, outcomes, files, ratings, told, changes)
 
 
 def in_regions(sources: Sources, regions: tuple[str, ...]) -> Sources:
@@ -259,7 +265,15 @@ def unblind(blinded: Blinded, allocation: Allocation | None, study: Study) -> Tr
     window = study.analysis.visit_window_days
     late = off_window(blinded.days, study.study.visits, window) if window is not None and len(blinded.days) else {}
     return Trial(
-        blinded.concentrations, blinded.scans, people, blinded.participants, arms, study.study.visits, strata, late
+        blinded.concentrations,
+        blinded.scans,
+        people,
+        blinded.participants,
+        arms,
+        study.study.visits,
+        strata,
+        late,
+        blinded.changes,
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.stats.columns import SCAN_KEYS, UNIT_COLUMNS
+from mrs_pipeline.stats.joint_changes import no_changes
 
 FloatArray = npt.NDArray[np.float64]
 SCAN_METRICS = {"snr": "snr_tcr", "fwhm_hz": "fwhm_hz"}
@@ -50,6 +51,8 @@ class Trial:
         Stratification columns of `people`.
     off_window
         Per follow-up session: participants whose visit fell outside the window.
+    changes
+        Changes between visits from the joint fit; empty where there is none.
     """
 
     concentrations: pd.DataFrame
@@ -60,6 +63,7 @@ class Trial:
     visits: tuple[str, ...]
     strata: tuple[str, ...] = ()
     off_window: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    changes: pd.DataFrame = field(default_factory=no_changes)
 
 
 def region_labels(scans: pd.DataFrame) -> pd.Series:
@@ -105,13 +109,13 @@ def select_values(
     """
     chosen = scans[scans["included"].astype(bool)] if only_included else scans[scans["usable"].astype(bool)]
     merged = concentrations.merge(chosen[list(SCAN_KEYS)], on=list(SCAN_KEYS), how="inner")
-    merged = merged.assign(region=_labels_like(merged, scans), value=merged[UNIT_COLUMNS[unit]])
+    merged = merged.assign(region=labels_like(merged, scans), value=merged[UNIT_COLUMNS[unit]])
     merged = merged[merged["value"].notna() & (merged["status"] != "failed") & is_analysed(merged["metabolite"])]
     keys = ["participant_id", "session", "region", "metabolite"]
     return merged.groupby(keys, sort=True)["value"].mean().reset_index()
 
 
-def _labels_like(rows: pd.DataFrame, scans: pd.DataFrame) -> pd.Series:
+def labels_like(rows: pd.DataFrame, scans: pd.DataFrame) -> pd.Series:
     """Region labels of `rows` by the naming of all scans, so that a left-out scan does not rename a region."""
     keys = ["voi", "acq", "task"]
     names = scans[keys].assign(region=region_labels(scans)).drop_duplicates(keys)

@@ -95,9 +95,3 @@ def test_measured_macromolecules_come_from_their_file(tmp_path):
 def test_measured_macromolecules_without_a_file_are_an_error():
     with pytest.raises(StudyError, match="macromolecule_file"):
         fit_spectrum(spectrum_of(brain()), stick_basis(), FitSection(macromolecules="measured"))
-
-
-@pytest.mark.parametrize("choice", [{"posterior": "emcee"}])
-def test_settings_that_are_not_available_are_refused(choice):
-    with pytest.raises(StudyError, match=next(iter(choice))):
-        fit_spectrum(spectrum_of(brain()), stick_basis(), FitSection(**choice))
