@@ -29,6 +29,29 @@ def water_over_tcr(fit: FitResult, water: WaterFit | None, scale: float = 1.0) -
     return float(water.amplitude * scale / creatine) if creatine > 0 else None
 
 
+def start_times(metabolite: NiftiMrs, water: NiftiMrs) -> tuple[float, list[str]]:
+    """Return by how much later after the echo the water scan starts in seconds, and what a reader must know of it."""
+    found = [_start_time(scan) for scan in (metabolite, water)]
+    later = found[1] - found[0]
+    warnings = []
+    if abs(found[0]) > metabolite.spectrum.dwell / 2:
+        warnings.append(
+            f"the metabolite scan starts {1e3 * found[0]:.3g} ms after its echo (AcquisitionStartTime): amplitudes of "
+            "both scans refer to that time"
+        )
+    if abs(later) > water.spectrum.dwell / 2:
+        warnings.append(
+            f"the water scan starts {1e3 * later:.3g} ms later after its echo than the metabolite scan: its amplitude "
+            "was taken at the same time"
+        )
+    return later, warnings
+
+
+def _start_time(scan: NiftiMrs) -> float:
+    value = scan.header.get("AcquisitionStartTime")
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
 def marked(quantified: Quantified, flag: str) -> Quantified:
     """Add a flag to every number of a scan."""
     rows = tuple(replace(row, flags=";".join(filter(None, [row.flags, flag]))) for row in quantified.rows)
@@ -73,7 +96,7 @@ class Quantify(MrsInterface):
         settings = QuantifySection.model_validate_json(self.inputs.settings)
         metabolite = read(self.inputs.svs)
         water = read(self.inputs.mrsref) if self.inputs.mrsref else None
-        water_fit, problems = self._water_fit(None if water is None else water.spectrum)
+        water_fit, problems = self._water_fit(metabolite, water)
         scale = self._scale(metabolite, water, settings)
         tissue = read_tissue(self.inputs.tissue)
         fit = read_fit(self.inputs.fit, self.inputs.fit_svs)
@@ -102,16 +125,17 @@ class Quantify(MrsInterface):
             "record": write_json(record, cwd / "quantify.json"),
         }
 
-    def _water_fit(self, water: Any) -> tuple[Any, list[str]]:  # noqa: ANN401  Spectrum and WaterFit or None
+    def _water_fit(self, metabolite: NiftiMrs, water: NiftiMrs | None) -> tuple[WaterFit | None, list[str]]:
         """Fit the water line; a water scan that cannot be fitted costs the absolute units, and is said."""
         from mrs_pipeline.quantify import fit_water
 
         if water is None:
             return None, []
+        start, warnings = start_times(metabolite, water)
         try:
-            return fit_water(water), []
+            return fit_water(water.spectrum, later=start), warnings
         except MrsError as error:
-            return None, [str(error)]
+            return None, [*warnings, str(error)]
 
     def _scale(self, metabolite: NiftiMrs, water: NiftiMrs | None, settings: QuantifySection) -> ReceiverScale:
         """Read the receiver gains that headers and sidecars state."""

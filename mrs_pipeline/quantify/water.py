@@ -87,7 +87,7 @@ class WaterFit:
         return replace(self, amplitude=self.amplitude * factor, sd=self.sd * factor)
 
 
-def fit_water(water: Spectrum) -> WaterFit:
+def fit_water(water: Spectrum, *, later: float = 0.0) -> WaterFit:
     r"""Fit the water line of an averaged reference scan.
 
     Parameters
@@ -95,6 +95,10 @@ def fit_water(water: Spectrum) -> WaterFit:
     water
         One FID, shape ``(n_points,)``, scanner units; eddy-current correction is not needed, because the model takes
         any lineshape.
+    later
+        Seconds by which the first stored point comes later after the echo than that of the metabolite scan (dead
+        time; ``AcquisitionStartTime`` of NIfTI-MRS). The amplitude is continued back by it, so that both scans' refer
+        to the same time after the echo; a negative value names points that were stored before that time.
 
     Returns
     -------
@@ -132,7 +136,12 @@ def fit_water(water: Spectrum) -> WaterFit:
     peak = np.abs(water.fid[: water.n_points // 4])
     if not np.isfinite(peak).all() or peak.max() == 0:
         raise QuantificationError("the water reference holds no signal", remedy="check the reference scan's file")
-    top = echo_top(water.fid)
+    top = max(echo_top(water.fid), round(-later / water.dwell))
+    if water.n_points - top < SHORTEST:
+        raise QuantificationError(
+            f"the water reference's echo would lie at point {top} of {water.n_points}",
+            remedy="check AcquisitionStartTime in the headers of both scans",
+        )
     fid = water.fid[top:]
     noise = _noise_sd(fid)
     phase = own_phase(fid, noise, water.dwell)
@@ -142,7 +151,8 @@ def fit_water(water: Spectrum) -> WaterFit:
     amplitudes = _amplitudes(used, poles)
     is_water = _near_water(poles, amplitudes, water)
     lines = _Lines(poles, amplitudes, is_water)
-    return _summary(water, top, noise, phase, lines, _start(still, lines, noise), used)
+    start = _start(still, lines, noise, before=max(later, 0.0) / water.dwell)
+    return _summary(water, top, noise, phase, lines, start, used)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,8 +178,8 @@ class _Start:
     first: tuple[float, ...]
 
 
-def _start(still: ComplexArray, lines: _Lines, noise: float) -> _Start:
-    """Continue the magnitude of the water signal to t = 0 along its smooth course."""
+def _start(still: ComplexArray, lines: _Lines, noise: float, before: float = 0.0) -> _Start:
+    """Continue the magnitude of the water signal along its smooth course to ``before`` points before the first."""
     size = min(POINTS, still.size)
     width = -np.log(np.minimum(np.abs(lines.poles), 1.0)) / np.pi
     other = ~lines.is_water & (np.abs(np.angle(lines.poles)) > np.pi * width)
@@ -181,7 +191,8 @@ def _start(still: ComplexArray, lines: _Lines, noise: float) -> _Start:
         1:
     ]
     early = np.exp(np.polynomial.polynomial.polyval(np.arange(SETTLED), course))
-    return _Start(float(np.exp(course[0])), sd, tuple(np.round(np.abs(still[:SETTLED]) / early, 4).tolist()))
+    value = float(np.exp(np.polynomial.polynomial.polyval(-before, course)))
+    return _Start(value, sd, tuple(np.round(np.abs(still[:SETTLED]) / early, 4).tolist()))
 
 
 def _course_end(magnitude: FloatArray) -> int:

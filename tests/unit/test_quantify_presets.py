@@ -35,7 +35,7 @@ def factor_of(preset, unit, metabolite, field="3", water=PRESS, tissue=TISSUE):
 SPANT = "https://github.com/martin3141/spant/blob/04742ed/R/amp_scaling.R get_corr_factor"
 OSPREY = "https://github.com/schorschinho/osprey/blob/d2c346f/quantify/OspreyQuantify.m"
 GANNET = "https://github.com/markmikkelsen/Gannet/blob/11e02ca/GannetQuantify.m"
-FSL = "https://github.com/wtclarke/fsl_mrs utils/quantify.py, utils/constants.py (volume 1 - f_CSF)"
+FSL = "https://github.com/wtclarke/fsl_mrs utils/quantify.py at 37cd9ef, utils/constants.py at 292234d (1 - f_CSF)"
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,24 @@ def sdat(shared_data, stem):
     return values[0::2] - 1j * values[1::2]
 
 
+@pytest.mark.parametrize("name", ["lorentz", "voigt"])
+def test_a_dead_time_is_bridged(name):
+    full = scan(SHAPES[name], noise=1.0)
+    lost = 4
+    late = full.with_fid(full.fid[lost:])
+    assert fit_water(late).amplitude == pytest.approx(TRUTH * abs(SHAPES[name][lost]), rel=0.002)
+    assert fit_water(late, later=lost * DWELL).amplitude == pytest.approx(TRUTH, rel=0.003)
+
+
+def test_stated_points_before_the_echo_are_left_out():
+    full = scan(SHAPES["lorentz"], noise=1.0)
+    early = full.with_fid(np.concatenate([np.full(6, full.fid[0]), full.fid[:-6]]))
+    fit = fit_water(early, later=-6 * DWELL)
+    assert (fit.echo_point, fit.amplitude) == (6, pytest.approx(TRUTH, rel=0.002))
+    with pytest.raises(QuantificationError, match="AcquisitionStartTime"):
+        fit_water(early, later=-10.0)
+
+
 def test_lipid_is_not_water():
     assert fit_water(scan(SHAPES["lorentz"], lipid=3000.0)).amplitude == pytest.approx(TRUTH, rel=0.002)
 
