@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
-from mrs_pipeline.basis import COMBINED, reported_name
+from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
 from mrs_pipeline.quantify.factors import Factor, factor, relative_spread
@@ -203,7 +203,7 @@ def quantify(
         constants=constants.flat(),
         budgets=tuple(budgets),
         sensitivity=_sensitivity(scan, members, settings),
-        warnings=tuple(dict.fromkeys([*constants.warnings, *_warnings(scan)])),
+        warnings=tuple(dict.fromkeys([*constants.warnings, *_unused(settings, fit.names), *_warnings(scan)])),
     )
 
 
@@ -353,6 +353,18 @@ def _sensitivity(
             name, parts, concentrate, scan.constants, scan.tissue, scan.timing, settings.alpha, means
         )
     )
+
+
+def _unused(settings: QuantifySection, names: Iterable[str]) -> list[str]:
+    """Name the metabolites that settings speak of and the basis does not have."""
+    known = {*names, *(reported_name(name) for name in names), *COMBINED}
+    tables = {f"overrides.{key}": value for key, value in settings.overrides.items() if isinstance(value, dict)}
+    return [
+        f"[quantify] {key} names {name}, which the basis set does not have"
+        for key, table in {**tables, "alpha": settings.alpha}.items()
+        for name in table
+        if name not in known and canonical_name(name) not in known
+    ]
 
 
 def _warnings(scan: _Scan) -> list[str]:

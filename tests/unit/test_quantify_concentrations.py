@@ -184,6 +184,15 @@ def test_a_solution_without_relaxation_times_says_what_it_assumes():
     assert any("tissue fractions are not used" in warning for warning in result.warnings)
 
 
+def test_settings_for_a_metabolite_the_basis_lacks_are_said():
+    asked = QuantifySection(overrides={"metabolite_t2": {"Ins": 0.2, "Glutamat": 0.2}}, alpha={"GABA": 0.5, "Glx": 0.5})
+    result = quantify(LinearFit({"Ins": 1.0}), None, None, TIMING, asked)
+    assert [w for w in result.warnings if "does not have" in w] == [
+        "[quantify] overrides.metabolite_t2 names Glutamat, which the basis set does not have",
+        "[quantify] alpha names GABA, which the basis set does not have",
+    ]
+
+
 def test_an_override_reaches_a_metabolite_by_its_reported_name():
     fit = LinearFit({"Ins": 1.0})
     plain, changed = (
@@ -343,7 +352,7 @@ def test_sensitivity_line_names_presets_and_the_uncorrected_change():
     line = result.sensitivity_line("Glu")
     assert "without tissue correction" in line
     assert "under fsl-mrs" in line
-    assert result.sensitivity_lines() == [line]
+    assert result.sensitivity_lines() == [line, result.sensitivity_line("Glx")]
 
 
 def test_age_shortens_t2_only_when_asked():
