@@ -8,7 +8,7 @@ lineshape belong to the visit. What is wrong in what is shared moves all visits 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -158,15 +158,17 @@ def _stiffness(
     if not (searched and sharing.stiffness):
         return own, apart
     paths = [_path(item, theta) for item, theta in zip(fitted, thetas, strict=True)]
-    common = replace(
-        paths[0],
-        rss=np.sum([path.rss for path in paths], axis=0),
-        aic=np.sum([path.aic for path in paths], axis=0),
-        evidence=np.sum([path.evidence for path in paths], axis=0),
-        amplitudes=np.concatenate([path.amplitudes for path in paths], axis=1),
-    )
+    common = summed(paths)
     chosen = int(np.argmin(np.abs(common.stiffness - common.best(engine.CRITERION))))
     return [float(path.stiffness[chosen]) for path in paths], common.spread(engine.CRITERION)
+
+
+def summed(paths: Sequence[StiffnessPath]) -> StiffnessPath:
+    """One path for all visits on the grid of the first: every criterion added up, amplitudes side by side."""
+    grid = {"stiffness", "dimensions", "amplitudes"}
+    scores = {item.name for item in fields(StiffnessPath)} - grid
+    added = {name: np.sum([getattr(path, name) for path in paths], axis=0) for name in sorted(scores)}
+    return replace(paths[0], amplitudes=np.concatenate([path.amplitudes for path in paths], axis=1), **added)
 
 
 def _path(fitted: Fitted, theta: FloatArray) -> StiffnessPath:
