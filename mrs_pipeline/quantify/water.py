@@ -308,13 +308,19 @@ def _summary(
     first, warnings = _first_point(start.first[0], top)
     if energy > 0.01:
         warnings.append(f"the water model leaves {100 * energy:.1f} % of the signal's energy")
+    shift = place + hz / water.carrier_mhz
+    if abs(shift) > WINDOW_PPM:
+        warnings.append(
+            f"the strongest line of the reference lies at {4.65 + shift:.2f} ppm: it may not be water, and no "
+            "concentration can be trusted"
+        )
     if start.sd > 0.02:
         warnings.append(f"the water amplitude is uncertain by {100 * start.sd:.0f} %")
     return WaterFit(
         amplitude=start.value / PROTONS,
         sd=start.value * start.sd / PROTONS,
         fwhm_hz=width,
-        shift_ppm=place + hz / water.carrier_mhz,
+        shift_ppm=shift,
         phase_deg=float(np.degrees(np.angle(turned[0] * np.exp(1j * at_start)))),
         snr=start.value / noise,
         residual=energy,

@@ -133,6 +133,11 @@ def test_stated_points_before_the_echo_are_left_out():
         fit_water(early, later=-10.0)
 
 
+def test_a_reference_without_water_is_said():
+    spoiled = scan(1e-4 * SHAPES["lorentz"], lipid=3000.0)
+    assert any("at 1.30 ppm" in warning for warning in fit_water(spoiled).warnings)
+
+
 def test_lipid_is_not_water():
     assert fit_water(scan(SHAPES["lorentz"], lipid=3000.0)).amplitude == pytest.approx(TRUTH, rel=0.002)
 
