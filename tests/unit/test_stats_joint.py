@@ -7,7 +7,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from mrs_pipeline.workflows.group import GroupRequest
 
+from mrs_pipeline.cli.group import run_group
 from mrs_pipeline.config import AnalysisSection, Study
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.stats import (
@@ -173,15 +175,16 @@ def test_runs_are_averaged_with_their_variances():
     assert (found["change"], found["change_sd"]) == pytest.approx((1.5, 0.25))
 
 
-def write_outputs(tmp_path):
-    """Participant outputs of two people, one of them without a joint fit."""
+def write_outputs(tmp_path, people=(1, 2)):
+    """Participant outputs of some people, of whom the first alone has a joint fit."""
     bids, out = tmp_path / "bids", tmp_path / "out"
     bids.mkdir()
-    for number in (1, 2):
+    for number in people:
         for visit in ("baseline", "week12"):
             stem = out / person(number) / f"ses-{visit}" / "mrs" / f"{person(number)}_ses-{visit}_voi-acc"
             stem.parent.mkdir(parents=True)
-            frame = pd.DataFrame([{"metabolite": "Glu", "molal": 9.0, "status": "ok", "flags": "n/a", "reason": "n/a"}])
+            value = {"metabolite": "Glu", "molal": 9.0 + 0.1 * (7 * number % 5), "status": "ok", "flags": "n/a"}
+            frame = pd.DataFrame([value | {"reason": "n/a"}])
             frame.to_csv(f"{stem}_desc-concentrations_mrs.tsv", sep="\t", index=False)
             for kind, content in (("status", {"status": "ok", "words": ""}), ("qc", {"metrics": {}, "fired": []})):
                 stem.with_name(f"{stem.name}_desc-{kind}_mrs.json").write_text(json.dumps(content))
@@ -214,3 +217,36 @@ def test_without_the_setting_nothing_is_read_and_a_missing_joint_fit_is_said(tmp
     assert len(read_changes(out, ("pcc",))[0]) == 0
     path.unlink()
     assert any("no participant has a joint fit" in words for words in read_changes(out)[2])
+
+
+def test_from_participant_outputs_to_the_trial_report(tmp_path):
+    people = tuple(range(1, 17))
+    bids, out, first = write_outputs(tmp_path, people)
+    rng = np.random.default_rng(6)
+    for number in people:
+        path = out / person(number) / "mrs" / f"{person(number)}_voi-acc_desc-change_mrs.tsv"
+        row = change_row(number, 0.8 * (number % 2) + 0.1 * rng.normal(), 0.1)
+        pd.DataFrame([row]).to_csv(path, sep="\t", index=False)
+    assert first.is_file()
+    allocation = tmp_path / "secret" / "allocation.tsv"
+    allocation.parent.mkdir()
+    arms = pd.DataFrame({"participant_id": map(person, people), "arm": [("a", "b")[i % 2] for i in people]})
+    arms.to_csv(allocation, sep="\t", index=False)
+    study = Study.model_validate(
+        {
+            "study": {"visits": ["baseline", "week12"]},
+            "fit": {"joint_visits": True},
+            "analysis": {"primary": [["Glu", "acc"]]},
+        }
+    )
+    assert run_group(GroupRequest(bids, out, study, freeze=True)) == 0
+    frozen = json.loads((out / "group" / "analysis-set.json").read_text())
+    assert sum("desc-change" in name for name in frozen["files"]) == len(people)
+    assert run_group(GroupRequest(bids, out, study, allocation=allocation, reference_arm="a")) == 0
+    table = pd.read_csv(out / "group" / "unblinded" / "effects.tsv", sep="\t")
+    row = joint_rows(table).iloc[0]
+    assert (row["family"], row["n_a"], row["n_b"]) == ("sensitivity", 8, 8)
+    assert row["estimate"] == pytest.approx(0.8, abs=0.15)
+    page = (out / "group" / "unblinded" / "trial-report.html").read_text()
+    assert "joint fit, change, REML" in page
+    assert "have seen data acquired after randomisation" in page
