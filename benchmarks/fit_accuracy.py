@@ -342,7 +342,7 @@ def compare(count: int, workers: int) -> None:
     for label, settings in options.items():
         print(f"{label:24}{headline(run_panel('independent', count, settings, workers))}", flush=True)
     chosen = engine.CRITERION
-    for criterion in ("evidence",):
+    for criterion in ("evidence", "gcv"):
         engine.CRITERION = criterion
         print(f"{'criterion ' + criterion:24}{headline(run_panel('independent', count, FitSection()))}", flush=True)
     engine.CRITERION = chosen

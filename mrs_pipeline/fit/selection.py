@@ -16,8 +16,10 @@ from mrs_pipeline.fit.projection import BoolArray, nonnegative_solve
 from mrs_pipeline.spectrum import FloatArray
 
 GRID = 24
+MIN_DIMENSIONS_PER_PPM = 1.8
+"""No baseline in vivo is known to be straighter than this; a search down to straight lines costs accuracy."""
 MAX_DIMENSIONS_PER_PPM = 7.0
-AIC_FACTOR = 3.5
+AIC_FACTOR = 4.0
 """Weight of a baseline dimension in the modified AIC (ABfit uses 5 without soft macromolecule priors)."""
 
 
@@ -35,6 +37,8 @@ class StiffnessPath:
         Modified Akaike criterion, shape ``(g,)``.
     evidence
         Minus twice the log marginal likelihood, shape ``(g,)``.
+    gcv
+        Generalised cross-validation on the same scale, shape ``(g,)``.
     amplitudes
         Amplitudes at each stiffness, shape ``(g, K)``.
     """
@@ -44,6 +48,7 @@ class StiffnessPath:
     rss: FloatArray
     aic: FloatArray
     evidence: FloatArray
+    gcv: FloatArray
     amplitudes: FloatArray
 
     def spread(self, criterion: str) -> FloatArray:
@@ -88,12 +93,13 @@ def stiffness_path(
         spectra, target, spectra @ baseline.modes, target @ baseline.modes, model.components.signed, rows, size
     )
     top = MAX_DIMENSIONS_PER_PPM * baseline.width_ppm
-    dimensions = np.geomspace(2.2, min(top, baseline.penalty.size - 1.0), GRID)
+    least = max(MIN_DIMENSIONS_PER_PPM * baseline.width_ppm, 2.2)
+    dimensions = np.geomspace(least, min(top, baseline.penalty.size - 1.0), GRID)
     stiffness = baseline.stiffness_grid(dimensions)
     rows_of = [problem.criteria(baseline, value) for value in stiffness]
     table = np.array([scores for scores, _ in rows_of])
     amplitudes = np.array([values for _, values in rows_of])
-    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2], amplitudes)
+    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2], table[:, 3], amplitudes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +112,8 @@ class _Grid:
     rows: FloatArray
     size: float
 
-    def criteria(self, baseline: Baseline, stiffness: float) -> tuple[tuple[float, float, float], FloatArray]:
-        r"""Residual sum of squares, modified AIC, minus twice the log evidence; and the amplitudes.
+    def criteria(self, baseline: Baseline, stiffness: float) -> tuple[tuple[float, float, float, float], FloatArray]:
+        r"""Residual sum of squares, modified AIC, minus twice the log evidence, cross-validation; and the amplitudes.
 
         Notes
         -----
@@ -115,6 +121,8 @@ class _Grid:
         Evidence: baseline and amplitudes integrated out under their Gaussian priors,
         :math:`q_\lambda + \ln\det G_\lambda + \sum_{s_j>0}\ln\frac{1+\lambda s_j}{\lambda s_j}` with
         :math:`q_\lambda` the penalised sum of squares (MacKay 1992, doi:10.1162/neco.1992.4.3.415).
+        Cross-validation: :math:`n\ln\mathrm{RSS} - 2n\ln(n-\mathrm{ED}-K_\mathrm{free})` (Craven & Wahba 1979,
+        doi:10.1007/BF01404567).
         """
         shrink = baseline.shrink(stiffness)
         gram = (
@@ -133,4 +141,6 @@ class _Grid:
         occam = -float(np.sum(np.log1p(-shrink[bent]))) + float(np.linalg.slogdet(proper)[1])
         n = self.target.size
         aic = n * np.log(rss) + 2.0 * AIC_FACTOR * float(shrink.sum())
-        return (rss, float(aic), penalised + occam), solution.amplitudes
+        left_over = max(n - float(shrink.sum()) - float(solution.free.sum()), 1.0)
+        gcv = n * np.log(rss) - 2.0 * n * np.log(left_over)
+        return (rss, float(aic), penalised + occam, float(gcv)), solution.amplitudes

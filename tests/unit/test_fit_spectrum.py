@@ -22,7 +22,7 @@ from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.priors import load_priors
 from mrs_pipeline.fit.result import fieller
 from mrs_pipeline.fit.start import noise_sd
-from mrs_pipeline.nifti_mrs import NiftiMrs, read, read_lcmodel_raw
+from mrs_pipeline.nifti_mrs import NiftiMrs, read
 from mrs_pipeline.preprocess import preprocess
 from mrs_pipeline.spectrum import Spectrum
 
@@ -236,17 +236,6 @@ def test_fieller_limits_solve_their_equation():
 def test_unusable_input_is_an_error_in_words(spectrum, settings, words):
     with pytest.raises(FitError, match=words):
         fit_spectrum(spectrum, stick_basis(), settings)
-
-
-@pytest.mark.shared_data
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
-def test_lcmodel_example_agrees_with_what_lcmodel_printed():
-    folder = SHARED / "lcmodel_example"
-    spectrum = read_lcmodel_raw(folder / "data.raw", dwell=5e-4, carrier_mhz=127.786142)
-    fit = fit_spectrum(spectrum, load_basis(folder / "3t.basis"), FitSection())
-    printed = {"tNAA": 1.306, "tCho": 0.250, "Ins": 0.911, "Glx": 1.510}
-    for name, wanted in printed.items():
-        assert fit.ratio(name)[0] == pytest.approx(wanted, rel=0.15), name
 
 
 @pytest.mark.shared_data

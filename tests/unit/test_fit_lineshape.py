@@ -1,0 +1,80 @@
+"""The common lineshape: how it starts, how far it may go, and which one the evidence takes."""
+
+import numpy as np
+import pytest
+
+from mrs_pipeline.basis import simulate_basis
+from mrs_pipeline.config import FitSection
+from mrs_pipeline.fit import fit_spectrum
+from mrs_pipeline.fit.components import assemble
+from mrs_pipeline.fit.model import lineshape_splines, make_model, spline_centres
+from mrs_pipeline.fit.priors import load_priors
+from mrs_pipeline.spectrum import Spectrum
+
+MHZ, DWELL, POINTS = 127.7, 5e-4, 2048
+TIME = np.arange(POINTS) * DWELL
+AMOUNTS = {"NAA": 10.0, "Cr": 5.0, "PCr": 4.0, "GPC": 1.5, "Ins": 6.0, "Glu": 9.0, "Gln": 2.5}
+
+
+@pytest.fixture(scope="module")
+def basis():
+    return simulate_basis(
+        "press", te1=0.015, te2=0.015, field_mhz=MHZ, dwell=DWELL, n_points=POINTS, names=tuple(AMOUNTS)
+    )
+
+
+def brain(basis, exponent, snr=60.0, seed=1):
+    """Metabolites with T2 of 150 ms and one common exponent of the envelope and phase, and white noise."""
+    rng = np.random.default_rng(seed)
+    amounts = np.array([AMOUNTS[name] for name in basis.names])
+    fid = (amounts @ basis.fids) * np.exp(-TIME / 0.15 + exponent)
+    sd = 27.0 / (np.pi * 8.0 * DWELL) / snr / np.sqrt(POINTS)
+    fid = fid + sd * (rng.standard_normal(POINTS) + 1j * rng.standard_normal(POINTS))
+    return Spectrum(fid, DWELL, MHZ, basis.reference_ppm, echo_time=0.03)
+
+
+def gaussian(fwhm_hz):
+    return -((np.pi * fwhm_hz * TIME) ** 2) / (4 * np.log(2))
+
+
+def test_the_line_keeps_its_area_and_has_no_pedestal():
+    """Every function is zero at the echo top and goes with the square of time there."""
+    fine = np.array([0.0, 1e-5, 2e-5, 4e-5])
+    values = lineshape_splines(fine, 7)
+    assert values[:, 0] == pytest.approx(0.0, abs=1e-15)
+    assert values[0, 2] / values[0, 1] == pytest.approx(4.0, rel=1e-3)
+    assert values[0, 3] / values[0, 2] == pytest.approx(4.0, rel=1e-3)
+
+
+def test_functions_peak_where_their_centres_are():
+    peaks = TIME[np.argmax(lineshape_splines(TIME, 7), axis=1)]
+    centres = spline_centres(7)
+    assert centres[-1] == pytest.approx(0.4)
+    assert peaks[:5] == pytest.approx(centres[:5], rel=0.25)
+
+
+@pytest.mark.parametrize("shape", ["near", "asymmetric"])
+def test_prior_sds_grow_with_the_cumulants_of_a_field_distribution(basis, shape):
+    """Phase from the third cumulant (t^3), envelope from the second (t^2), and what eddy currents may do at once."""
+    priors = load_priors("default")
+    empty = brain(basis, 0.0)
+    components = assemble(empty, basis, ())
+    model = make_model(empty, components, priors, (0.5, 4.2), lineshape=shape, first_order=True)
+    spread, reach = priors.shapes[shape], np.minimum(1.0, spline_centres(7) / priors.shapes[shape].reach_s)
+    phase = [model.sd[model.index[f"eddy_{number}"]] for number in range(7)]
+    envelope = [model.sd[model.index[f"envelope_{number}"]] for number in range(7)]
+    assert phase == pytest.approx(np.sqrt(spread.phase_early_rad**2 + (spread.phase_late_rad * reach**3) ** 2))
+    assert envelope == pytest.approx(np.sqrt(spread.envelope_early**2 + (spread.envelope_late * reach**2) ** 2))
+
+
+def test_a_voigt_line_is_taken_for_one_and_a_skewed_one_is_not(basis):
+    """Skewed: a third of the voxel 7 Hz away."""
+    skewed = np.log((2.0 + np.exp(2j * np.pi * 7.0 * TIME)) / 3.0)
+    settings = FitSection(macromolecules="none")
+    plain = fit_spectrum(brain(basis, gaussian(5.0)), basis, settings)
+    bent = fit_spectrum(brain(basis, gaussian(5.0) + skewed), basis, settings)
+    assert plain.metrics["lineshape_gain"] < -2.0
+    assert bent.metrics["lineshape_gain"] > 10.0
+    for fit, tolerance in ((plain, 0.04), (bent, 0.08)):
+        assert fit.combination({"Cr": 1, "PCr": 1})[0] == pytest.approx(9.0, rel=tolerance)
+        assert fit.ratio("NAA")[0] == pytest.approx(10.0 / 9.0, rel=0.04)
