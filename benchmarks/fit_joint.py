@@ -11,10 +11,11 @@ models.
 Scenarios: ``good`` (SNR 20-60 at both visits), ``bad`` (follow-up with a third of the SNR and 6 Hz more), ``mm`` and
 ``lipid`` (20 % more macromolecules or lipid at follow-up, the same people as ``good``: what is printed is the
 difference of the mean errors, which a treatment that does this in one arm would add to the comparison), ``three`` (a
-further good visit between the two, which is missing in ``good``) and ``bad middle`` (that visit bad). Errors are of the
-change from first to last visit, in per cent of the planted value at baseline: of the ratio to tCr, and of the
-amplitude. ``cov s`` and ``cov t`` are the shares of errors within 1.96 of the sampling and the total SD, ``width`` is
-the median of 1.96 total SDs.
+further good visit between the two, which is missing in ``good``), ``bad middle`` (that visit bad) and ``unlike`` (at
+follow-up, what a person keeps differs four times as much: 0.002 ppm, 12 % of T2, 12 % per macromolecule peak). Errors
+are of the change from first to last visit, in per cent of the planted value at baseline: of the ratio to tCr, and of
+the amplitude. ``cov s`` and ``cov t`` are the shares of errors within 1.96 of the sampling and the total SD, ``width``
+is the median of 1.96 total SDs.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Scan:
     gauss_hz: float
     macromolecules: float = 1.0
     lipid: float = 1.0
+    unlike: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,25 +81,26 @@ def amounts_of(seed: int, number: int) -> dict[str, float]:
     }
 
 
-def metabolites(seed: int, number: int, amounts: dict[str, float]) -> ComplexArray:
+def metabolites(seed: int, number: int, amounts: dict[str, float], unlike: float) -> ComplexArray:
     """Sum of metabolites with the person's shifts and widths, and what little of them changes."""
     kept, own = np.random.default_rng([seed, 3]), np.random.default_rng([seed, 4, number])
     adapted = imported_basis().resampled(DWELL, POINTS, MHZ, 4.65)
     out = np.zeros(POINTS, complex)
     for name, fid in zip(adapted.names, adapted.fids, strict=True):
-        hertz = MHZ * (0.003 * kept.standard_normal() + 0.0005 * own.standard_normal())
-        factor = max(0.5, 1.0 + 0.15 * kept.standard_normal() + 0.03 * own.standard_normal())
+        hertz = MHZ * (0.003 * kept.standard_normal() + unlike * 0.0005 * own.standard_normal())
+        factor = max(0.5, 1.0 + 0.15 * kept.standard_normal() + unlike * 0.03 * own.standard_normal())
         width = factor / (np.pi * T2.get(name, 0.15))
         out += amounts.get(name, 0.0) * fid * np.exp((2j * np.pi * hertz - np.pi * width) * TIME)
     return out
 
 
-def macromolecules(seed: int, number: int, size: float) -> ComplexArray:
+def macromolecules(seed: int, number: int, size: float, unlike: float) -> ComplexArray:
     """Birch's pattern: 10 % per peak between people, 3 % between visits."""
     kept, own = np.random.default_rng([seed, 5]), np.random.default_rng([seed, 6, number])
     ppm, area, width = BIRCH.T
     total = size * max(0.5, 1 + 0.15 * kept.standard_normal() + 0.03 * own.standard_normal())
-    area = total * area / area[0] * (1 + 0.1 * kept.standard_normal(area.size) + 0.03 * own.standard_normal(area.size))
+    spread = 0.1 * kept.standard_normal(area.size) + unlike * 0.03 * own.standard_normal(area.size)
+    area = total * area / area[0] * (1 + spread)
     decay = (np.pi * width[:, None] * MHZ / 128.0 * TIME) ** 2 / (4 * np.log(2))
     return np.asarray((area[:, None] * np.exp(2j * np.pi * (ppm[:, None] - 4.65) * MHZ * TIME - decay)).sum(axis=0))
 
@@ -114,9 +117,9 @@ def plant(seed: int, number: int, scan: Scan) -> Spectrum:
     creatine = sum(amounts_of(seed, 0)[name] for name in ("Cr", "PCr"))
     decay = np.exp(-((np.pi * scan.gauss_hz * TIME) ** 2) / (4 * np.log(2)))
     lineshape = water_lineshape()
-    fid = metabolites(seed, number, amounts) * decay * lineshape
+    fid = metabolites(seed, number, amounts, scan.unlike) * decay * lineshape
     eddy = lineshape / np.maximum(np.abs(lineshape), 1e-12)
-    fid += eddy * scan.macromolecules * macromolecules(seed, number, 1.5 * creatine)
+    fid += eddy * scan.macromolecules * macromolecules(seed, number, 1.5 * creatine, scan.unlike)
     kept = background(np.random.default_rng([seed, 8]), creatine)
     fid += np.sqrt(0.5) * (kept + background(rng, creatine))
     fid += creatine * 0.5 * scan.lipid * (lipid(1.3, 20.0) + 0.5 * lipid(0.89, 18.0))
@@ -138,6 +141,8 @@ def scans(seed: int, scenario: str) -> dict[str, tuple[int, Scan]]:
         last = replace(last, macromolecules=1.2)
     elif scenario == "lipid":
         last = replace(last, lipid=1.2)
+    elif scenario == "unlike":
+        last = replace(last, unlike=4.0)
     visits = {"a": (0, first), "c": (1, last)}
     if scenario == "three":
         visits["b"] = (2, middle)
@@ -222,7 +227,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=40)
-    parser.add_argument("--scenario", nargs="*", default=["bad", "mm", "lipid", "three", "bad middle"])
+    parser.add_argument("--scenario", nargs="*", default=["bad", "unlike", "mm", "lipid", "three", "bad middle"])
     parser.add_argument("--own", type=float, default=Sharing().own)
     parser.add_argument("--background", type=float, default=Sharing().background)
     parser.add_argument("--own-stiffness", action="store_true", help="each visit keeps its own baseline stiffness")
