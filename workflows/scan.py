@@ -28,9 +28,16 @@ SECOND_ENGINE_METHOD = (
 )
 """Methods sentence of the second engine, where it ran."""
 
+DIFFERENCE_METHOD = (
+    "The difference of edited spectra was fitted by simulated difference signals and Gaussian co-edited macromolecules "
+    "(Zollner et al. 2022, doi:10.1002/nbm.4618); GABA+ is the sum of GABA and the macromolecules at 3 ppm, and ratios "
+    "are to total creatine of the condition without editing."
+)
+
 OUTPUTS = (
     "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "fit", "fit_svs", "concentrations",
-    "concentrations_dictionary", "agreement", "agreement_dictionary", "qc", "status", "voxel_mask", "report",
+    "concentrations_dictionary", "agreement", "agreement_dictionary", "edited_fit", "edited_fit_svs",
+    "edited_concentrations", "edited_concentrations_dictionary", "qc", "status", "voxel_mask", "report",
 )  # fmt: skip
 """Kinds of derivative that the workflow of a scan makes (names: ``mrs_pipeline.bids.DERIVATIVES``)."""
 
@@ -42,7 +49,7 @@ class ScanInputs:
     JSON texts: ``sidecars`` (by role), ``identity`` (entities), ``participant`` (row of participants.tsv) and
     ``provenance``.
     ``maps`` are the tissue maps of the visit's T1w, ``maps_problem`` says why there are none. The ``baseline_*`` files
-    and ``visit_transform`` belong to the first visit of the same region.
+    and ``visit_transform`` belong to the first visit of the same region. ``edited`` scans have an axis of conditions.
     """
 
     svs: str
@@ -56,6 +63,7 @@ class ScanInputs:
     t1w: str | None = None
     basis_file: str | None = None
     basis_cache: str = ""
+    edited: bool = False
     table: str | None = None
     baseline_svs: str | None = None
     baseline_tissue: str | None = None
@@ -127,7 +135,43 @@ def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> 
     )
     _connect_visits(workflow, inputs, tissue, [qc, report])
     _connect_second_engine(workflow, settings["fit"], nodes, outputnode)
+    if inputs.edited and json.loads(settings["fit"])["model"] == "basis":
+        _connect_difference(workflow, inputs, settings, nodes, outputnode)
     return workflow
+
+
+def _connect_difference(
+    workflow: Any,  # noqa: ANN401  nipype is untyped
+    inputs: ScanInputs,
+    settings: dict[str, str],
+    nodes: dict[str, Any],
+    outputnode: Any,  # noqa: ANN401
+) -> None:
+    """Fit the difference spectrum of an edited scan beside its unedited condition."""
+    from nipype.pipeline import engine as pe
+
+    from mrs_pipeline.interfaces.edited import FitDifference
+
+    given = inputs.some(identity="identity", participant="participant", sidecars="sidecars", cache="basis_cache")
+    sections = {f"{name}_settings": settings[name] for name in ("basis", "fit", "quantify")}
+    difference = pe.Node(FitDifference(**given, **sections), name="difference")
+    nodes["report"].inputs.methods = [*nodes["report"].inputs.methods, DIFFERENCE_METHOD]
+    workflow.disconnect([(nodes["quantify"], outputnode, [("concentrations", "concentrations")])])
+    workflow.connect(
+        [
+            (nodes["preprocess"], difference, [("svs", "svs"), ("mrsref", "mrsref")]),
+            (nodes["preprocess"], difference, [("edited_difference", "difference")]),
+            (nodes["fit"], difference, [("fit", "fit"), ("fit_svs", "fit_svs")]),
+            (nodes["tissue"], difference, [("tissue", "tissue")]),
+            (nodes["quantify"], difference, [("concentrations", "concentrations")]),
+            (difference, outputnode, [("fit", "edited_fit"), ("fit_svs", "edited_fit_svs")]),
+            (difference, outputnode, [("concentrations", "edited_concentrations")]),
+            (difference, outputnode, [("dictionary", "edited_concentrations_dictionary")]),
+            (difference, outputnode, [("all_concentrations", "concentrations")]),
+            (difference, nodes["report"], [("fit", "edited_fit"), ("fit_svs", "edited_fit_svs")]),
+            (difference, nodes["report"], [("concentrations", "edited_concentrations"), ("record", "edited_record")]),
+        ]
+    )
 
 
 def _connect_visits(workflow: Any, inputs: ScanInputs, tissue: Any, readers: list[Any]) -> None:  # noqa: ANN401

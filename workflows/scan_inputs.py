@@ -34,6 +34,7 @@ def scan_inputs(job: ParticipantJob, scan: Scan, maps: dict[Path, Maps], transfo
         basis_cache=str(job.work_dir / "basis-cache"),
         basis_file=None if job.basis_file is None else str(job.basis_file),
         table=None if job.table is None else str(job.table),
+        edited=_is_edited(scan.svs),
         maps=found.files,
         maps_problem=found.problem,
         warnings=[*scan.warnings, *warnings, *_visit_warnings(job, scan, transforms)],
@@ -62,6 +63,17 @@ def _sidecars(files: dict[str, Path | None]) -> tuple[dict[str, dict[str, Any]],
             files[role] = None
             warnings.append(f"{error.path.name if error.path else path.name}: {error.problem}; not used as {role}")
     return sidecars, list(dict.fromkeys(warnings))
+
+
+def _is_edited(svs: Path) -> bool:
+    """Whether a scan holds several edit conditions; a file that cannot be read is told by the node that needs it."""
+    from mrs_pipeline.nifti_mrs import read
+
+    try:
+        scan = read(svs).spectrum
+    except MrsError:
+        return False
+    return "DIM_EDIT" in scan.dims and scan.fid.shape[scan.dims.index("DIM_EDIT")] > 1
 
 
 def _visit_inputs(job: ParticipantJob, scan: Scan, transforms: Transforms) -> dict[str, str | None]:

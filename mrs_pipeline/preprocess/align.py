@@ -529,4 +529,39 @@ def between(
     one = other.with_fid(there[None, :], ("DIM_DYN",))
     start = _search(one.fid, template, reference.dwell, max_shift_hz)
     hz, rad, _ = _gauss_newton(one, _model(template, reference.time, None), start, 2 * _STEPS)
-    return float(hz[0]), float(np.rad2deg(_wrapped(rad)[0]))
+    return _refined(reference, other, bands[0], float(hz[0]), float(_wrapped(rad)[0]))
+
+
+_REFINING_HZ, _REFINING_RAD = 3.0, 0.6
+"""How far the refinement may move shift and phase: beyond, the band's peak is not the same in both."""
+
+
+def _refined(
+    reference: Spectrum, other: Spectrum, band: tuple[float, float], hz: float, rad: float
+) -> tuple[float, float]:
+    """Make one peak cancel in the difference of two spectra; return frequency in Hz and phase in degrees.
+
+    Notes
+    -----
+    The lines that an HLSVD puts into a band carry over from neighbours that differ between edit conditions: on a
+    simulated GABA-edited pair this is off by 0.5 Hz and 9 degrees without any noise. The complex spectra subtracted
+    over the band of tCho alone are off by 0.003 Hz and 0.02 degrees, with an SD of 0.04 Hz and 0.3 degrees (tCho 30
+    noise SDs in the FID); taking a polynomial for the neighbours' tails out of the difference makes both worse.
+    """
+    from scipy.optimize import least_squares
+
+    n_fft = 2 * reference.n_points
+    ppm = reference.reference_ppm + np.fft.fftfreq(n_fft, reference.dwell) / reference.carrier_mhz
+    inside = np.flatnonzero((ppm >= band[0]) & (ppm <= band[1]))
+    target = np.fft.fft(reference.fid, n_fft)[inside]
+
+    def left(parameters: FloatArray) -> FloatArray:
+        turn = np.exp(-2j * np.pi * parameters[0] * reference.time - 1j * parameters[1])
+        rest = np.fft.fft(other.fid * turn, n_fft)[inside] - target
+        return np.concatenate([rest.real, rest.imag]) / np.linalg.norm(target)
+
+    low = np.array([hz - _REFINING_HZ, rad - _REFINING_RAD])
+    high = np.array([hz + _REFINING_HZ, rad + _REFINING_RAD])
+    found = least_squares(left, [hz, rad], bounds=(low, high), x_scale=[1.0, 0.1]).x
+    at_limit = np.any((found - low < 1e-3) | (high - found < 1e-3))
+    return (hz, float(np.rad2deg(rad))) if at_limit else (float(found[0]), float(np.rad2deg(found[1])))

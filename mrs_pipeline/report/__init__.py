@@ -4,6 +4,7 @@ from mrs_pipeline.report.scan import limit_words, scan_page, write_scan_report
 from mrs_pipeline.report.scan_evidence import pairs_from_evidence, transients_from_evidence
 from mrs_pipeline.report.scan_model import (
     AgreementView,
+    EditedView,
     ErrorView,
     FiredRule,
     FitView,
@@ -24,6 +25,7 @@ from mrs_pipeline.report.scan_model import (
 
 __all__ = [
     "AgreementView",
+    "EditedView",
     "ErrorView",
     "FiredRule",
     "FitView",

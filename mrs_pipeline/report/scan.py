@@ -56,6 +56,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("errors", "Errors", lambda report: bool(report.errors), open=True),
     Section("components", "Fitted components", lambda report: report.fit is not None and bool(report.fit.components)),
     Section("concentrations", "All concentrations", lambda report: bool(report.concentrations)),
+    Section("edited", "Difference of the edited spectra", lambda report: report.edited is not None, open=True),
     Section("agreement", "Second engine", lambda report: report.agreement is not None),
     Section("quality", "All quality metrics and their definitions", lambda report: bool(report.metrics)),
     Section("preprocessing", "Preprocessing", lambda report: bool(report.steps or report.pairs)),
@@ -134,7 +135,7 @@ def headline(report: ScanReport) -> Headline:
     return Headline(report.verdict.status, report.verdict.status, sentences[report.verdict.status])
 
 
-FIGURES = ("fit", "components", "voxel", "transients", "pairs")
+FIGURES = ("fit", "edited", "components", "voxel", "transients", "pairs")
 """Names of the figures of a scan's report."""
 
 
@@ -143,6 +144,8 @@ def scan_figures(report: ScanReport) -> dict[str, str]:
     drawn = dict.fromkeys(FIGURES, "")
     if report.fit is not None:
         drawn |= _fit_figures(report.fit)
+    if report.edited is not None and report.edited.fit is not None:
+        drawn["edited"] = _fit_figures(report.edited.fit, "edited")["edited"]
     if report.voxel is not None:
         drawn["voxel"] = _voxel_figure(report.voxel)
     if report.transients is not None:
@@ -152,11 +155,11 @@ def scan_figures(report: ScanReport) -> dict[str, str]:
     return drawn
 
 
-def _fit_figures(fit: FitView) -> dict[str, str]:
+def _fit_figures(fit: FitView, name: str = "fit") -> dict[str, str]:
     """Draw the fit and, when there are any, its components."""
     fig = figures.fit_figure(fit.ppm, fit.data, fit.model, fit.baseline, fit.residual, fit.noise_sd, fit.landmarks)
-    drawn = {"fit": inline_svg(fig, name="fit", title="Data, model, baseline and residual of the fit")}
-    if fit.components:
+    drawn = {name: inline_svg(fig, name=name, title="Data, model, baseline and residual of the fit")}
+    if fit.components and name == "fit":
         fig = figures.components_figure(fit.ppm, fit.components)
         drawn["components"] = inline_svg(fig, name="components", title="Fitted signal of each metabolite")
     return drawn
