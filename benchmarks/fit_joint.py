@@ -1,6 +1,7 @@
 """What the joint fit of visits does to the change between them, on planted truth, against fits apart.
 
-Run: ``python benchmarks/fit_joint.py [--people 40] [--scenario NAME ...] [--own 0.25] [--background 0.25]``
+Run: ``python benchmarks/fit_joint.py [--people 40] [--scenario NAME ...] [--own 0.25] [--background 0.25]
+[--draws 0]``
 
 Truth is made like the independent panel of ``fit_accuracy`` (imported shaped-pulse set, Birch's macromolecules,
 lineshape of a real water FID), two visits per person. A person keeps concentrations up to changes with an SD of 5 % per
@@ -110,8 +111,8 @@ def lipid(ppm: float, width: float) -> ComplexArray:
     return np.asarray(np.exp(2j * np.pi * (ppm - 4.65) * MHZ * TIME - (np.pi * width * TIME) ** 2 / (4 * np.log(2))))
 
 
-def plant(seed: int, number: int, scan: Scan) -> Spectrum:
-    """Make one visit of one person."""
+def plant(seed: int, number: int, scan: Scan, draw: int | None = None) -> Spectrum:
+    """Make one visit of one person; ``draw`` changes the noise alone."""
     rng = np.random.default_rng([seed, 7, number])
     amounts = amounts_of(seed, number)
     creatine = sum(amounts_of(seed, 0)[name] for name in ("Cr", "PCr"))
@@ -126,7 +127,8 @@ def plant(seed: int, number: int, scan: Scan) -> Spectrum:
     fid *= np.exp(1j * rng.normal(0, 0.1) + 2j * np.pi * rng.normal(0, 1.0) * TIME)
     height = np.abs(np.fft.fft(3 * creatine * decay * lineshape * np.exp(-np.pi * 2.6 * TIME))).max()
     sd = height / scan.snr / np.sqrt(POINTS)
-    fid += sd * (rng.standard_normal(POINTS) + 1j * rng.standard_normal(POINTS))
+    noise = rng if draw is None else np.random.default_rng([seed, 10, number, draw])
+    fid += sd * (noise.standard_normal(POINTS) + 1j * noise.standard_normal(POINTS))
     return Spectrum(fid, DWELL, MHZ, 4.65, echo_time=ECHO)
 
 
@@ -223,6 +225,29 @@ def shift_table(people: list[dict[tuple[str, str, str], Error]], usual: list[dic
     return "\n".join(lines)
 
 
+def draws_table(count: int, sharing: Sharing, seed: int = 3) -> str:
+    """SD of the change of the ratio over draws of the noise of one person at SNR 40, and what was reported of it."""
+    scan, basis = Scan(40.0, 3.0), imported_basis()
+    fits = [
+        fit_visits(
+            [Visit(label, plant(seed, n, scan, draw), basis) for n, label in enumerate("ac")], FitSection(), sharing
+        )
+        for draw in range(count)
+    ]
+    lines = [f"{'':10}{'apart: SD':>12}{'reported/SD':>14}{'joint: SD':>12}{'reported/SD':>14}{'joint/apart':>14}"]
+    for name in NAMES:
+        if name == "tCr":
+            continue
+        found = [[each.ratio_change(name, "a", "c") for each in (fit.independent, fit.joint)] for fit in fits]
+        change, sd = (np.array([[getattr(one, key) for one in both] for both in found]) for key in ("change", "sd"))
+        spread = change.std(axis=0, ddof=1)
+        size = abs(np.mean([both[0].first for both in found]))
+        reported = np.median(sd, axis=0) / spread
+        cells = "".join(f"{100 * own / size:12.1f}{told:14.2f}" for own, told in zip(spread, reported, strict=True))
+        lines.append(f"{name:10}{cells}{spread[1] / spread[0]:14.2f}")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -231,8 +256,12 @@ def main() -> None:
     parser.add_argument("--own", type=float, default=Sharing().own)
     parser.add_argument("--background", type=float, default=Sharing().background)
     parser.add_argument("--own-stiffness", action="store_true", help="each visit keeps its own baseline stiffness")
+    parser.add_argument("--draws", type=int, default=0, help="only: noise draws of one person, SD against reported SD")
     options = parser.parse_args()
     sharing = Sharing(options.own, options.background, stiffness=not options.own_stiffness)
+    if options.draws:
+        print(f"{options.draws} draws of the noise\n{draws_table(options.draws, sharing)}")
+        return
     usual = [person(seed, "good", sharing) for seed in range(options.people)]
     for kind in ("ratio", "amplitude"):
         print(f"good, {options.people} people\n{table(usual, kind)}", flush=True)
