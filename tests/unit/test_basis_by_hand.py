@@ -116,9 +116,9 @@ def test_a_shaped_editing_pulse_is_played_where_its_ppm_is(ppm, left):
 
 
 def test_slices_are_on_resonance_at_the_place_asked_for():
-    """At position 0 the 90 turns what resonates at 2.0 ppm into the plane, and what lies 30 ppm above it not at all."""
-    kit = default_kit().at(123.2, 4.65, 2.0)
-    for ppm, left in ((2.0, 0.0), (32.0, 1.0)):
+    """At position 0 the 90 turns what resonates at -1 ppm into the plane, and what lies 30 ppm above it not at all."""
+    kit = default_kit().at(123.2, 4.65, -1.0)
+    for ppm, left in ((-1.0, 0.0), (29.0, 1.0)):
         pulse = kit.excite("x")
         u = shaped_propagator(pulse, system([(ppm - 4.65) * 123.2]), np.zeros(1))[0]
         assert z_of(u @ np.diag([0.5, -0.5]) @ u.conj().T) == pytest.approx(left, abs=0.02)
