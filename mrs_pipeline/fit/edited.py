@@ -211,8 +211,10 @@ def with_creatine(difference: FitResult, off: FitResult) -> FitResult:
         empty = np.zeros((len(kept), len(rows)))
         return np.block([[top, empty], [empty.T, bottom]])
 
-    matrices = {name: block(name) for name in ("covariance", "crlb_covariance", "total_covariance", "correlation")}
-    vectors = {
+    matrices: dict[str, Any] = {
+        name: block(name) for name in ("covariance", "crlb_covariance", "total_covariance", "correlation")
+    }
+    vectors: dict[str, Any] = {
         name: np.concatenate([getattr(difference, name)[kept], getattr(off, name)[rows]])
         for name in ("amplitudes", "crlb", "amplitude_sd", "total_sd")
     }
@@ -226,7 +228,7 @@ def _expanded(
     result: FitResult, names: tuple[str, ...], spread: FloatArray, components: Mapping[str, Any]
 ) -> FitResult:
     """Return a result whose amplitudes are linear combinations of the old ones, ``spread`` of shape (new, old)."""
-    matrices = {
+    matrices: dict[str, Any] = {
         name: spread @ getattr(result, name) @ spread.T
         for name in ("covariance", "crlb_covariance", "total_covariance")
     }

@@ -558,7 +558,7 @@ def _refined(
     def left(parameters: FloatArray) -> FloatArray:
         turn = np.exp(-2j * np.pi * parameters[0] * reference.time - 1j * parameters[1])
         rest = np.fft.fft(other.fid * turn, n_fft)[inside] - target
-        return np.concatenate([rest.real, rest.imag]) / np.linalg.norm(target)
+        return np.asarray(np.concatenate([rest.real, rest.imag]) / np.linalg.norm(target), dtype=np.float64)
 
     low = np.array([hz - _REFINING_HZ, rad - _REFINING_RAD])
     high = np.array([hz + _REFINING_HZ, rad + _REFINING_RAD])
