@@ -63,6 +63,11 @@ def _fit(job: ParticipantJob, region: Entities, scans: list[Scan], failed: dict[
     check_joint(job.study.fit)
     usable = [scan for scan in scans if scan.key not in failed]
     absent = {str(scan.session): failed[scan.key] for scan in scans if scan.key in failed}
+    absent |= {
+        str(item.entities.ses): f"not converted: {item.problem}"
+        for item in job.unconverted
+        if item.entities.with_(ses=None).key == region.key
+    }
     workflow = init_joint_wf(name=_name(region), inputs=_inputs(job, region, usable, absent))
     workflow.base_dir = str(job.folder)
     names = {kind: str(derivative_path(region, kind)) for kind in KINDS}
