@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.interfaces.quantify import start_times
+from mrs_pipeline.nifti_mrs import NiftiMrs
 from mrs_pipeline.quantify import receiver_scale
+from mrs_pipeline.spectrum import Spectrum
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,30 @@ def test_the_setting_wins_and_contradiction_is_said():
 def test_a_gain_that_is_no_number_is_refused():
     with pytest.raises(InputError, match="ReceiveGain of the water scan is 'high'"):
         receiver_scale({}, {"ReceiveGain": "high"})
+
+
+@pytest.mark.parametrize(
+    ("metabolite", "water", "later", "said"),
+    [
+        ({}, {}, 0.0, []),
+        ({"AcquisitionStartTime": 0.0}, {"AcquisitionStartTime": 1e-5}, 1e-5, []),
+        ({}, {"AcquisitionStartTime": 2e-3}, 2e-3, ["the water scan starts 2 ms later"]),
+        (
+            {"AcquisitionStartTime": 1e-3},
+            {"AcquisitionStartTime": 1e-3},
+            0.0,
+            ["the metabolite scan starts 1 ms after"],
+        ),
+        (
+            {"AcquisitionStartTime": 1e-3},
+            {},
+            -1e-3,
+            ["the metabolite scan starts 1 ms after", "the water scan starts -1 ms later"],
+        ),
+    ],
+)
+def test_start_of_the_acquisition_after_the_echo(metabolite, water, later, said):
+    fid = Spectrum(np.ones(64), 5e-4, 127.7)
+    found, warnings = start_times(NiftiMrs(fid, header=metabolite), NiftiMrs(fid, header=water))
+    assert found == pytest.approx(later)
+    assert [text.startswith(start) for text, start in zip(warnings, said, strict=True)] == [True] * len(said)
