@@ -1,8 +1,10 @@
-r"""Tissue shares from intensities: a mixture of pure and mixed voxels with spatial priors.
+r"""Tissue shares from intensities: what a voxel holds, given its T1w intensity and the template's shares there.
 
-Each voxel is pure CSF, GM or WM, or a mixture of two of them in an unknown proportion, which is what a voxel at a
-tissue border is (Santago and Gage 1993, doi:10.1109/42.241888). Priors come from the template and from the
-neighbours' current shares.
+A voxel is thought of as twelve cells, drawn from an urn with the template's shares (Pólya's urn: every draw puts back
+more of the same, so one concentration :math:`\kappa` leads from pure voxels, :math:`\kappa\to 0`, to evenly mixed
+ones). The expected shares are the template's for every :math:`\kappa`, which is taken from the image by maximum
+likelihood. Mixtures of all three tissues are part of the model (compare Santago and Gage 1993, doi:10.1109/42.241888,
+for two). The intensity of a tissue is read where the template holds nothing else.
 """
 
 from __future__ import annotations
@@ -12,15 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mrs_pipeline.anatomy.shading import SmoothField
+
 Float32 = npt.NDArray[np.float32]
-ITERATIONS = 12
-FINAL_ITERATIONS = 5
-PRIOR_POWER = 0.5
-NOISE_SHARE = 0.45
-SHADING_AT = (2, 5, 8)
-SHADING_MM = 12.0
-CORE = 0.85
-PAIRS = ((0, 1), (1, 2), (0, 2))
+Bool = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+CELLS = 12
+CONCENTRATIONS = (0.3, 0.6, 1.2, 2.5, 5.0)
+NODES = 21
+LEVELS = 61
+SPREAD = 4.0
+FLOOR = 0.01
+FIELD_PASSES = 4
+RELOCATION_MM = 4.0
+LARGEST_CHANGE = 5.0
+FEWEST = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +41,38 @@ class Mixture:
     csf, gm, wm
         Volume share of each tissue in every voxel, shape of the image, sum 1 in the mask.
     means, sds
-        Intensity of pure CSF, GM, WM and its standard deviation, shape (3,).
+        Intensity of pure CSF, GM, WM and its spread where the template is pure, shape (3,).
+    noise
+        Standard deviation of the noise.
+    concentration
+        Of the urn: small where voxels are pure, large where they are mixed.
     """
 
     csf: Float32
     gm: Float32
     wm: Float32
-    means: npt.NDArray[np.float64]
-    sds: npt.NDArray[np.float64]
+    means: FloatArray
+    sds: FloatArray
+    noise: float
+    concentration: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Cores:
+    """Where the template is pure, over the voxels of the mask."""
+
+    csf: Bool
+    gm: Bool
+    wm: Bool
+    even: Bool
 
 
 def classify(
-    image: Float32, mask: npt.NDArray[np.bool_], priors: tuple[Float32, Float32, Float32], spacing: float = 1.0
+    image: Float32,
+    mask: Bool,
+    priors: tuple[Float32, Float32, Float32],
+    deep: Float32,
+    spacing: float = 1.0,
 ) -> Mixture:
     """Estimate tissue shares.
 
@@ -55,151 +84,188 @@ def classify(
         Brain with its CSF.
     priors
         Template shares of CSF, GM and WM on the same grid.
-
+    deep
+        Deep grey matter of the template, 0 to 1, which is brighter than cortex and left out where the intensity of
+        grey matter is read.
     spacing
         Voxel size in mm.
 
     Notes
     -----
-    Expectation-maximisation of means and standard deviations of the three tissues. With neighbour-weighted prior
-    shares :math:`q`, a voxel is pure :math:`a` with prior :math:`q_a^2` and a mixture of :math:`a` and :math:`b` with
-    :math:`2 q_a q_b` (two halves drawn independently); the likelihood of a mixture is the Gaussian averaged over a
-    uniform proportion.
-
-    Cortex at 1 mm is rarely free of CSF, so the peak of its intensities lies below that of pure grey matter, and taking
-    one for the other hides CSF. The mean of grey matter is therefore also found by regressing intensities on prior
-    shares, whose error is of the Berkson kind (the truth scatters around the prior), so that the slope is unbiased;
-    the larger of both is used in the last iterations, with the noise of white matter as the only spread, so that what
-    is darker than grey is partly CSF.
+    Shading that N4 left is found first, from voxels where the template is almost pure white or grey matter. Where a
+    head has wider sulci or ventricles than the template, the template's shares are wrong over many millimetres: after
+    a first estimate they are scaled, tissue by tissue, by the ratio of found to expected shares in a neighbourhood
+    (Gaussian, 4 mm), and the estimate is repeated.
     """
     inside = np.flatnonzero(mask.ravel())
-    values = image.ravel()[inside].astype(np.float32)
-    prior = np.stack([p.ravel()[inside] for p in priors]).astype(np.float32) + np.float32(0.01)
+    prior = np.stack([p.ravel()[inside] for p in priors]).astype(np.float32) + np.float32(FLOOR)
     prior /= prior.sum(axis=0)
-    means = np.array([float((p**2 * values).sum() / (p**2).sum()) for p in prior])
-    sds = np.full(3, 0.08 * (means[2] - means[0]))
-    shares, weight = prior.copy(), prior**PRIOR_POWER
-    for iteration in range(ITERATIONS):
-        local = weight * _neighbours(shares, inside, mask.shape)
-        local /= local.sum(axis=0)
-        shares, pure = _expectation(values, local, means, sds)
-        means, sds = _maximisation(values, pure)
-        if iteration in SHADING_AT:
-            values = values / _shading(values / np.float32(means[2]), prior[2], inside, mask.shape, spacing)
-    means, noise = _anchored(values, prior, means), np.full(3, NOISE_SHARE * sds[2])
-    for _ in range(FINAL_ITERATIONS):
-        local = prior * np.sqrt(_neighbours(shares, inside, mask.shape))
-        local /= local.sum(axis=0)
-        shares, _ = _expectation(values, local, means, noise)
+    cores = _cores(mask, priors, deep, spacing)
+    field = SmoothField(mask, spacing)
+    values = _unshaded(image.ravel()[inside].astype(np.float32), cores, field)
+    means, sds = _intensities(values, cores)
+    noise = _noise(values, mask, cores.wm)
+    concentration = _concentration(values, prior, means, noise)
+    shares = _expected(values, prior, means, noise, concentration)
+    shares = _expected(values, _relocated(prior, shares, mask, spacing), means, noise, concentration)
     maps = [np.zeros(mask.shape, dtype=np.float32) for _ in range(3)]
     for target, share in zip(maps, shares, strict=True):
         target.ravel()[inside] = share
-    return Mixture(maps[0], maps[1], maps[2], means, sds)
+    return Mixture(maps[0], maps[1], maps[2], means, sds, noise, concentration)
 
 
-def _shading(
-    ratio: Float32, white: Float32, inside: npt.NDArray[np.int64], shape: tuple[int, ...], spacing: float
-) -> Float32:
-    """Estimate what shading is left, from the core of white matter: values at ``inside``.
-
-    Parameters
-    ----------
-    ratio
-        Intensity over the mean of white matter.
-    white
-        Prior share of white matter; only its core (above 0.85) counts, where a deviation is not a mixture.
-
-    Notes
-    -----
-    Log ratios, averaged in blocks of 4 mm and smoothed by a Gaussian of 12 mm with a weak prior of no shading.
-    """
+def _cores(mask: Bool, priors: tuple[Float32, Float32, Float32], deep: Float32, spacing: float) -> _Cores:
+    """Find where the template is almost pure; grey matter only where no CSF is near and not in deep nuclei."""
     from scipy import ndimage
 
-    core = (white > CORE) & (ratio > 0.7) & (ratio < 1.3)
-    block = max(1, round(4 / spacing))
-    size = tuple(-(-n // block) for n in shape)
-    place = np.unravel_index(inside[core], shape)
-    flat = np.ravel_multi_index(tuple(axis // block for axis in place), size)
-    count = np.bincount(flat, minlength=int(np.prod(size))).reshape(size) / block**3
-    total = np.bincount(flat, np.log(ratio[core]), minlength=int(np.prod(size))).reshape(size) / block**3
-    sigma = SHADING_MM / (block * spacing)
-    smooth = ndimage.gaussian_filter(total, sigma) / (ndimage.gaussian_filter(count, sigma) + 0.01)
-    where = np.stack([(axis + 0.5) / block - 0.5 for axis in np.unravel_index(inside, shape)])
-    return np.asarray(np.exp(ndimage.map_coordinates(smooth, where, order=1, mode="nearest")), dtype=np.float32)
-
-
-def _anchored(values: Float32, prior: Float32, means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Raise the mean of grey matter to that of a regression on the priors, within a quarter of the way to white."""
-    normal = (prior @ prior.T).astype(np.float64)
-    regressed = float(np.linalg.solve(normal, (prior @ values).astype(np.float64))[1])
-    highest = means[1] + 0.25 * (means[2] - means[1])
-    return np.array([means[0], np.clip(regressed, means[1], highest), means[2]])
-
-
-def _neighbours(shares: Float32, inside: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Float32:
-    """Mean shares of the 26 neighbours and the voxel itself, inside the mask, with a floor."""
-    from scipy import ndimage
-
-    volume = np.zeros(shape, dtype=np.float32)
-    found = np.empty_like(shares)
-    for k, share in enumerate(shares):
-        volume.ravel()[inside] = share
-        found[k] = ndimage.uniform_filter(volume, 3, mode="constant").ravel()[inside]
-    return np.asarray(found / found.sum(axis=0) + np.float32(0.02), dtype=np.float32)
-
-
-def _expectation(
-    values: Float32, local: Float32, means: npt.NDArray[np.float64], sds: npt.NDArray[np.float64]
-) -> tuple[Float32, Float32]:
-    """Posterior shares of the tissues and posterior probabilities of pure voxels, each of shape (3, n)."""
-    weights = [local[k] ** 2 * _gaussian(values, means[k], sds[k]) for k in range(3)]
-    proportions = []
-    for a, b in PAIRS:
-        likelihood, proportion = _mixed(values, means[a], means[b], (sds[a] + sds[b]) / 2)
-        weights.append(2 * local[a] * local[b] * likelihood)
-        proportions.append(proportion)
-    posterior = np.stack(weights)
-    posterior /= np.maximum(posterior.sum(axis=0), np.float32(1e-20))
-    pure = posterior[:3]
-    shares = pure.copy()
-    for (a, b), proportion, weight in zip(PAIRS, proportions, posterior[3:], strict=True):
-        shares[a] += weight * (1 - proportion)
-        shares[b] += weight * proportion
-    total = shares.sum(axis=0)
-    shares = np.where(total > 1e-6, shares / np.maximum(total, np.float32(1e-6)), local)
-    return np.asarray(shares, dtype=np.float32), np.asarray(pure, dtype=np.float32)
-
-
-def _gaussian(values: Float32, mean: float, sd: float) -> Float32:
-    z = (values - np.float32(mean)) / np.float32(sd)
-    return np.asarray(np.exp(-0.5 * z**2) / np.float32(sd * np.sqrt(2 * np.pi)), dtype=np.float32)
-
-
-def _mixed(values: Float32, low: float, high: float, sd: float) -> tuple[Float32, Float32]:
-    r"""Likelihood of a mixture of uniform proportion, and the posterior mean proportion of the brighter tissue.
-
-    Notes
-    -----
-    :math:`p(y) = [\Phi(z_a)-\Phi(z_b)]/(\mu_b-\mu_a)` with :math:`z=(y-\mu)/\sigma`; the mean of the mixture
-    intensity given :math:`y` is that of a Gaussian at :math:`y` cut to :math:`[\mu_a, \mu_b]`.
-    """
-    from scipy.special import ndtr
-
-    za = (values - np.float32(low)) / np.float32(sd)
-    zb = (values - np.float32(high)) / np.float32(sd)
-    area = np.maximum(ndtr(za) - ndtr(zb), np.float32(1e-12))
-    density = np.float32(sd / np.sqrt(2 * np.pi)) * (np.exp(-0.5 * zb**2) - np.exp(-0.5 * za**2))
-    middle = np.clip(values - density / area, low, high)
-    return np.asarray(area / (high - low), dtype=np.float32), np.asarray(
-        (middle - low) / (high - low), dtype=np.float32
+    csf, gm, wm = priors
+    reach = 2 * round(1 / spacing) + 1
+    near = ndimage.maximum_filter(csf, reach)[mask]
+    c, g, w, d = csf[mask], gm[mask], wm[mask], deep[mask]
+    return _Cores(
+        csf=_purest(c, 0.97, np.ones_like(c, dtype=bool)),
+        gm=_purest(g, 0.85, (near < 0.1) & (d < 0.02)),
+        wm=_purest(w, 0.95, np.ones_like(w, dtype=bool)),
+        even=_purest(w, 0.85, (d < 0.3) | (w > 0.95)),
     )
 
 
-def _maximisation(values: Float32, pure: Float32) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Means and standard deviations of the pure tissues, kept in the order CSF < GM < WM with a positive spread."""
-    weight = np.maximum(pure.sum(axis=1, dtype=np.float64), 1e-6)
-    means = (pure * values).sum(axis=1, dtype=np.float64) / weight
-    spread = np.array([float((p * (values - m) ** 2).sum(dtype=np.float64)) for p, m in zip(pure, means, strict=True)])
-    means = np.maximum.accumulate(means + np.array([0.0, 1e-3, 2e-3]) * np.abs(means).max())
-    floor = 0.01 * max(means[2] - means[0], 1e-6)
-    return means, np.maximum(np.sqrt(spread / weight), floor)
+def _purest(share: Float32, threshold: float, allowed: Bool) -> Bool:
+    """Voxels above a threshold, or the purest few hundred where a coarse grid has none."""
+    chosen = (share > threshold) & allowed
+    if np.count_nonzero(chosen) >= FEWEST:
+        return np.asarray(chosen)
+    lowest = np.partition(share, -FEWEST)[-FEWEST] if share.size > FEWEST else 0.0
+    return np.asarray(share >= lowest)
+
+
+def _unshaded(values: Float32, cores: _Cores, field: SmoothField) -> Float32:
+    """Divide by the smooth field that makes white and grey matter even where the template is pure."""
+    for turn in range(FIELD_PASSES):
+        weight, residual = np.zeros_like(values), np.zeros_like(values)
+        for core in (cores.even, cores.gm):
+            ratio = np.log(np.maximum(values[core], 1e-3) / np.median(values[core]))
+            near = np.abs(ratio) < 0.3 - 0.04 * turn  # what is farther off is another tissue
+            weight[core], residual[core] = near, np.where(near, ratio, 0)
+        values = values / np.exp(field.fit(weight, residual))
+    return values
+
+
+def _intensities(values: Float32, cores: _Cores) -> tuple[FloatArray, FloatArray]:
+    """Intensity of CSF, GM and WM and their spread (median and 1.4826 MAD of the cores), in ascending order."""
+    grey, white = values[cores.gm], values[cores.wm]
+    fluid = values[cores.csf]
+    dark = fluid[fluid < 0.8 * np.median(grey)]  # ventricles narrower than the template's leave tissue in its core
+    samples = (dark if dark.size > fluid.size / 10 else fluid, grey, white)
+    means = np.array([float(np.median(sample)) for sample in samples])
+    sds = np.array([1.4826 * float(np.median(np.abs(s - m))) for s, m in zip(samples, means, strict=True)])
+    step = 1e-3 * max(float(np.abs(means).max()), 1e-6)
+    means = np.maximum.accumulate(means + step * np.arange(3))
+    return means, np.maximum(sds, step)
+
+
+def _noise(values: Float32, mask: Bool, core: Bool) -> float:
+    """Estimate the noise from what a voxel of white matter differs from its neighbourhood's mean."""
+    from scipy import ndimage
+
+    volume = np.zeros(mask.shape, dtype=np.float32)
+    volume[mask] = values
+    rough = (volume - ndimage.uniform_filter(volume, 3))[mask][core]
+    found = 1.4826 * float(np.median(np.abs(rough - np.median(rough)))) / float(np.sqrt(26 / 27))
+    return max(found, 0.01 * float(np.median(values[core])))
+
+
+def _relocated(prior: Float32, shares: Float32, mask: Bool, spacing: float) -> Float32:
+    """Scale the template's shares to what a neighbourhood was found to hold."""
+    from scipy import ndimage
+
+    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(mask))
+    volume = np.zeros(mask.shape, dtype=np.float32)
+
+    def smooth(share: Float32) -> Float32:
+        volume[mask] = share
+        around = ndimage.gaussian_filter(volume[box], RELOCATION_MM / spacing, truncate=2.5)
+        return np.asarray(around[mask[box]], dtype=np.float32)
+
+    change = [smooth(f) / np.maximum(smooth(q), np.float32(1e-3)) for f, q in zip(shares, prior, strict=True)]
+    moved = prior * np.clip(np.stack(change), 1 / LARGEST_CHANGE, LARGEST_CHANGE)
+    moved = np.maximum(moved, np.float32(0.003))
+    return np.asarray(moved / moved.sum(axis=0), dtype=np.float32)
+
+
+def _concentration(values: Float32, prior: Float32, means: FloatArray, noise: float) -> float:
+    """Concentration with the largest likelihood, over every seventh voxel."""
+    some, there = values[::7], prior[:, ::7]
+
+    def likelihood(concentration: float) -> float:
+        table, levels = _tables(means, noise, concentration)
+        return float(np.log(_look(table[3:], levels, some, there)).mean(dtype=np.float64))
+
+    return max(CONCENTRATIONS, key=likelihood)
+
+
+def _expected(values: Float32, prior: Float32, means: FloatArray, noise: float, concentration: float) -> Float32:
+    """Posterior mean shares of CSF, GM and WM, shape (3, n)."""
+    table, levels = _tables(means, noise, concentration)
+    shares = _look(table[:3], levels, values, prior)
+    return np.asarray(shares / np.maximum(shares.sum(axis=0), np.float32(1e-6)), dtype=np.float32)
+
+
+def _tables(means: FloatArray, noise: float, concentration: float) -> tuple[FloatArray, FloatArray]:
+    r"""Tabulate posterior mean shares and likelihood over prior shares and intensity.
+
+    Returns
+    -------
+    table
+        Expected CSF, GM, WM and the likelihood, shape (4, nodes of prior CSF, nodes of prior WM, intensities).
+    levels
+        The intensities, shape (intensities,).
+
+    Notes
+    -----
+    Shares :math:`f=c/n` of :math:`n` cells have the Dirichlet-multinomial probability
+    :math:`\binom{n}{c}\,\Gamma(\kappa)/\Gamma(n+\kappa)\prod_k\Gamma(c_k+\kappa q_k)/\Gamma(\kappa q_k)`, and the
+    intensity is normal around :math:`\sum_k f_k\mu_k`.
+    """
+    shares = _compositions() / CELLS
+    levels = np.linspace(means[0] - SPREAD * noise, means[2] + SPREAD * noise, LEVELS)
+    weight = np.exp(_log_urn(_prior_nodes(), concentration))
+    density = np.exp(-0.5 * ((levels[:, None] - shares @ means) / noise) ** 2) / (noise * np.sqrt(2 * np.pi))
+    joint = [np.einsum("abj,yj->aby", weight, density * factor, optimize=True) for factor in (*shares.T, 1.0)]
+    likelihood = np.maximum(joint[3], 1e-12)
+    return np.stack([*(part / likelihood for part in joint[:3]), likelihood]), levels
+
+
+def _compositions() -> FloatArray:
+    """All ways to fill the cells with three tissues, shape (n, 3)."""
+    pairs = [(a, b) for a in range(CELLS + 1) for b in range(CELLS + 1 - a)]
+    return np.array([(a, b, CELLS - a - b) for a, b in pairs], dtype=float)
+
+
+def _prior_nodes() -> FloatArray:
+    """Prior shares on a grid of CSF by WM, shape (nodes, nodes, 3); impossible corners hold the nearest possible."""
+    line = np.linspace(0, 1, NODES)
+    csf, wm = np.meshgrid(line, line, indexing="ij")
+    total = np.maximum(csf + wm, 1.0)
+    shares = np.maximum(np.stack([csf / total, 1 - (csf + wm) / total, wm / total], axis=-1), 1e-3)
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+
+
+def _log_urn(prior: FloatArray, concentration: float) -> FloatArray:
+    """Log probability of every composition under the urn, shape (..., compositions)."""
+    from scipy.special import gammaln
+
+    counts, alpha = _compositions(), (concentration * prior)[..., None, :]
+    ways = gammaln(CELLS + 1) - gammaln(counts + 1).sum(axis=-1)
+    drawn = (gammaln(counts + alpha) - gammaln(alpha)).sum(axis=-1)
+    return np.asarray(ways + drawn + gammaln(concentration) - gammaln(CELLS + concentration))
+
+
+def _look(table: FloatArray, levels: FloatArray, values: Float32, prior: Float32) -> Float32:
+    """Interpolate tables at voxels, shape (tables, n)."""
+    from scipy import ndimage
+
+    height = (values - levels[0]) / (levels[1] - levels[0])
+    where = np.stack([prior[0] * (NODES - 1), prior[2] * (NODES - 1), height]).astype(np.float32)
+    found = [ndimage.map_coordinates(part.astype(np.float32), where, order=1, mode="nearest") for part in table]
+    return np.asarray(found, dtype=np.float32)

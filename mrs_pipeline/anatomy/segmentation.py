@@ -102,7 +102,7 @@ def segment_array(t1w: nib.Nifti1Image, resolution_mm: float = 1.0) -> Segmentat
     mask = _brain_mask(maps["brain"], fine, whole_head=whole)
     field = _onto(_bias_field(coarse, coarse_mask, 6.0), coarse, fine, mode="nearest")
     flat = _flattened(fine, field, mask)
-    mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]), resolution_mm)
+    mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]), maps["deep"], resolution_mm)
     gm, wm = _deep_grey(mixture.gm, mixture.wm, maps)
     return Segmentation(
         gm=gm,

@@ -190,7 +190,7 @@ def test_maps_of_another_place_are_refused(tmp_path):
 
 
 def shells(radius):
-    return [(radius >= 19) & (radius < 22), (radius >= 13) & (radius < 19), radius < 13]
+    return [(radius >= 19) & (radius < 22) | (radius < 6), (radius >= 13) & (radius < 19), (radius >= 6) & (radius < 13)]
 
 
 def test_mixture_recovers_shares_of_a_displaced_blurred_phantom():
@@ -209,11 +209,41 @@ def test_mixture_recovers_shares_of_a_displaced_blurred_phantom():
     truth = [np.where(mask, tissue / total, 0) for tissue in truth]
     clean = 0.25 * truth[0] + 0.65 * truth[1] + 1.0 * truth[2]
     image = (clean + 0.03 * rng.normal(size=shape)).astype(np.float32)
-    found = classify(image, mask, priors)
+    found = classify(image, mask, priors, np.zeros(shape, dtype=np.float32))
     shares = [float(tissue[mask].mean()) for tissue in (found.csf, found.gm, found.wm)]
     assert shares == pytest.approx([float(tissue[mask].mean()) for tissue in truth], abs=0.03)
     assert (found.csf + found.gm + found.wm)[mask] == pytest.approx(1.0, abs=1e-4)
-    assert found.means[2] == pytest.approx(1.0, abs=0.03)
+    assert found.means == pytest.approx([0.25, 0.65, 1.0], abs=0.03)
+    assert found.noise == pytest.approx(0.03, abs=0.006)
+
+
+def test_the_urn_keeps_the_priors_mean_at_every_concentration():
+    from mrs_pipeline.anatomy.mixture import CELLS, CONCENTRATIONS, _compositions, _log_urn
+
+    prior = np.array([[0.2, 0.5, 0.3], [0.05, 0.05, 0.9]])
+    for concentration in CONCENTRATIONS:
+        weight = np.exp(_log_urn(prior, concentration))
+        assert weight.sum(axis=1) == pytest.approx([1.0, 1.0])
+        shares = _compositions() / CELLS
+        assert weight @ shares == pytest.approx(prior)
+        # variance of the Dirichlet-multinomial, q (1 - q) (n + k) / (n (1 + k))
+        expected = prior * (1 - prior) * (CELLS + concentration) / (CELLS * (1 + concentration))
+        assert weight @ shares**2 - prior**2 == pytest.approx(expected)
+
+
+def test_a_smooth_field_is_found_from_scattered_points_and_noise_is_not_followed():
+    from mrs_pipeline.anatomy.shading import SmoothField
+
+    rng = np.random.default_rng(2)
+    shape = (60, 70, 50)
+    x, y, z = (axis / 20 for axis in np.indices(shape) * 2.0)
+    truth = (0.1 * np.sin(x / 3) + 0.05 * np.cos(y / 4) - 0.02 * z).astype(np.float32)
+    mask = ball((30, 35, 25), 23, shape)
+    known = (rng.random(shape) < 0.1)[mask].astype(np.float32)
+    measured = truth[mask] + 0.05 * rng.normal(size=int(mask.sum())).astype(np.float32)
+    found = SmoothField(mask, 2.0).fit(known, measured)
+    assert np.abs(found - truth[mask]).max() < 0.03
+    assert np.sqrt(np.mean((found - truth[mask]) ** 2)) < 0.006
 
 
 def test_segmentation_record_is_json(tmp_path):

@@ -1,0 +1,64 @@
+"""A smooth field over the brain, fitted to scattered log ratios."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+
+BLOCK_MM = 4.0
+SHORTEST_MM = 90.0
+"""Shortest wavelength of the field: what N4 leaves is smoother than the anatomy that it must not follow."""
+STIFFNESS = 1e4
+
+
+class SmoothField:
+    r"""Cosines up to a shortest wavelength, fitted by weighted least squares with a penalty on curvature.
+
+    Parameters
+    ----------
+    mask
+        Brain, shape (x, y, z).
+    spacing
+        Voxel size in mm.
+
+    Notes
+    -----
+    Voxels are averaged in blocks of 4 mm. The penalty of the cosine of wave number :math:`k` (cycles per 2 mm of
+    length) is :math:`\lambda\,|k|^4` times the total weight, the bending energy up to a constant.
+    """
+
+    def __init__(self, mask: npt.NDArray[np.bool_], spacing: float) -> None:
+        low = [int(axis.min()) for axis in np.nonzero(mask)]
+        self._block = max(1, round(BLOCK_MM / spacing))
+        place = [(axis - first) / self._block for axis, first in zip(np.nonzero(mask), low, strict=True)]
+        self._size = tuple(int(axis.max()) + 1 for axis in place)
+        self._flat = np.ravel_multi_index(tuple(axis.astype(np.int64) for axis in place), self._size)
+        self._where = np.stack([axis - 0.5 + 0.5 / self._block for axis in place]).astype(np.float32)
+        lengths = [n * self._block * spacing for n in self._size]
+        waves = [np.arange(int(2 * length / SHORTEST_MM) + 2) for length in lengths]
+        self._cosines = [
+            np.cos(np.pi * np.outer((np.arange(n) + 0.5) / n, wave)) for n, wave in zip(self._size, waves, strict=True)
+        ]
+        squares = np.meshgrid(*((w / length) ** 2 for w, length in zip(waves, lengths, strict=True)), indexing="ij")
+        self._penalty = np.maximum(STIFFNESS * np.sum(squares, axis=0).ravel() ** 2, 1e-9)
+
+    def fit(self, weight: Float32, values: Float32) -> Float32:
+        """Fit values with weights at the voxels of the mask; return the field there, shape (n,)."""
+        from scipy import ndimage
+
+        count = int(np.prod(self._size))
+        total = np.bincount(self._flat, weight, minlength=count)
+        summed = np.bincount(self._flat, weight * values, minlength=count)
+        known = np.flatnonzero(total > 0)
+        if known.size == 0:
+            return np.zeros_like(values)
+        x, y, z = (cosine[i] for cosine, i in zip(self._cosines, np.unravel_index(known, self._size), strict=True))
+        design = (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).reshape(known.size, -1)
+        normal = (design * total[known, None]).T @ design + np.diag(self._penalty * total.sum())
+        found = np.linalg.solve(normal, design.T @ summed[known])
+        shape = tuple(cosine.shape[1] for cosine in self._cosines)
+        field = np.einsum("xa,yb,zc,abc->xyz", *self._cosines, found.reshape(shape), optimize=True)
+        return np.asarray(ndimage.map_coordinates(field, self._where, order=1, mode="nearest"), dtype=np.float32)
