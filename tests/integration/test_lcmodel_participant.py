@@ -70,7 +70,8 @@ def derivative(root, ending):
     return root / "out" / "sub-01" / "ses-baseline" / "mrs" / f"{NAME}_desc-{ending}"
 
 
-def test_both_engines_stand_side_by_side_and_a_failure_takes_only_the_second(dataset, monkeypatch):
+@pytest.mark.slow
+def test_both_engines_stand_side_by_side_then_a_sampled_fit_without_the_second(dataset, monkeypatch):
     monkeypatch.setenv("PATH", f"{dataset / 'bin'}{os.pathsep}{os.environ['PATH']}")
     assert run(dataset) == 0
     with derivative(dataset, "lcmodel_mrs.tsv").open(newline="") as stream:
@@ -88,9 +89,12 @@ def test_both_engines_stand_side_by_side_and_a_failure_takes_only_the_second(dat
     before = derivative(dataset, "concentrations_mrs.tsv").read_text()
 
     (dataset / "bin" / "lcmodel").write_text("#!/bin/sh\nexit 3\n")
+    (dataset / "study.toml").write_text(STUDY + 'posterior = "emcee"\nposterior_draws = 32\n')
     assert run(dataset) == 0
     assert not derivative(dataset, "lcmodel_mrs.tsv").exists()
     assert derivative(dataset, "concentrations_mrs.tsv").read_text() == before
+    assert json.loads(derivative(dataset, "fit_mrs.json").read_text())["posterior"]["draws"] == 32
+    assert "95 % emcee" in (dataset / "out" / f"{NAME}_report.html").read_text()
     warnings = json.loads(derivative(dataset, "status_mrs.json").read_text())["warnings"]
     assert any(
         "no cross-check by LCModel for this scan: LCModel could not run: exit code 3" in item for item in warnings
