@@ -12,7 +12,7 @@ from typing import Any
 from mrs_pipeline.config import FitSection, read_preset
 from mrs_pipeline.errors import StudyError
 
-HELP = "see the keys under 'Peak model' in docs/fit.md, or start from a copy of config/presets/peaks/31p-brain.toml"
+HELP = "see the keys in docs/peaks.md, or start from a copy of config/presets/peaks/31p-brain.toml"
 
 
 @dataclass(frozen=True)
