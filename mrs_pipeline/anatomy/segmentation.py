@@ -123,12 +123,7 @@ def working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
     from scipy import ndimage
 
     image = nib.as_closest_canonical(t1w)
-    data = np.asarray(image.dataobj, dtype=np.float32)
-    if data.ndim != 3 or not np.isfinite(data).all() or float(np.ptp(data)) == 0:
-        raise InputError(
-            "the T1w is not a three-dimensional image with contrast", remedy="check the file", path=t1w.get_filename()
-        )
-    data = data - data.min()
+    data = _intensities(image)
     zooms = np.asarray(nib.affines.voxel_sizes(image.affine))
     low, high = _bounding_box(data > 0.1 * float(np.percentile(data, 98)), np.ceil(6 / zooms).astype(int))
     cropped = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
@@ -141,6 +136,20 @@ def working_grid(t1w: nib.Nifti1Image, spacing: float) -> Volume:
     resampled = resample(smooth, grid, tuple(count), mode="nearest")
     affine = image.affine @ np.vstack([np.column_stack([np.diag(step), start]), [0, 0, 0, 1]])
     return Volume(resampled, affine, spacing)
+
+
+def _intensities(image: nib.Nifti1Image) -> Float32:
+    """Return one volume without negative or missing values, which count as no signal."""
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    data = data.reshape(data.shape[:3]) if data.ndim > 3 and data.size == np.prod(data.shape[:3]) else data
+    known = np.isfinite(data)
+    if data.ndim != 3 or not known.any() or float(np.ptp(data[known])) == 0:
+        raise InputError(
+            "the T1w is not a three-dimensional image with contrast", remedy="check the file", path=image.get_filename()
+        )
+    lowest = float(data[known].min())
+    floor = lowest if lowest >= 0 or (data[known] < 0).mean() > 0.5 else 0.0  # scaled about zero, or filtered noise
+    return np.where(known, np.maximum(data - np.float32(floor), 0), 0).astype(np.float32)
 
 
 def _around(image: Volume, mask: npt.NDArray[np.bool_], grid: Volume) -> Volume:

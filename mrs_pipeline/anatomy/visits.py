@@ -8,13 +8,11 @@ from itertools import permutations, product
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.anatomy.geometry import box_edges, box_volume
+from mrs_pipeline.anatomy.geometry import box_edges, box_volume, spread_points
 from mrs_pipeline.anatomy.tissue import TissueFractions
 from mrs_pipeline.spectrum import FloatArray
 
 POINTS = 1 << 17
-PLASTIC = 1.2207440846057596
-"""Real root of x^4 = x + 1, the base of the additive recurrence that spreads points evenly in three dimensions."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def overlap(
     two = (np.eye(4) if second_to_first is None else np.asarray(second_to_first, dtype=float)) @ np.asarray(
         second, dtype=float
     )
-    grid = np.mod(0.5 + np.arange(POINTS)[:, None] * PLASTIC ** -np.arange(1.0, 4.0), 1.0) - 0.5
+    grid = spread_points(POINTS)
     between = np.linalg.inv(two) @ one
     inside = np.all(np.abs(grid @ between[:3, :3].T + between[:3, 3]) <= 0.5, axis=1)
     common = float(inside.mean()) * box_volume(one)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mrs_pipeline.config import Study, load_study, locate_files
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.interfaces.anatomy_external import require
 
 LONGEST_ECHO_TIME_S = 0.5
 """Longest time of a sequence that can be meant in seconds; longer ones are milliseconds."""
@@ -129,6 +130,7 @@ def data_files(study: Study, path: Path | None, bids_dir: Path) -> DataFiles:
         table=_first(study.tissue.table, folders) if study.tissue.source in {"segment", "table"} else None,
         basis=None if study.basis.source == "simulate" else _first(study.basis.source, folders),
     )
+    require(study.tissue.source)
     if study.tissue.source == "table" and files.table is None:
         raise StudyError(
             f"the tissue table '{study.tissue.table}' is not there",

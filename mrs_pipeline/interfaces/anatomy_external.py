@@ -6,18 +6,45 @@ the difference.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from mrs_pipeline.errors import InputError
+from mrs_pipeline.errors import InputError, StudyError
+
+STANDALONE_SPM = "SPMMCRCMD"
+WANTED = {"fsl": "FSL (fast and bet)", "spm": "SPM12"}
+REMEDY = {
+    "fsl": "install FSL so that fast and bet are on the PATH",
+    "spm": f"put matlab on the PATH, or set {STANDALONE_SPM} to the command of the standalone SPM12",
+}
 
 
 def available(tool: str) -> bool:
-    """Return whether ``"fsl"`` (``fast`` and ``bet``) or ``"spm"`` (standalone SPM12 or MATLAB) can be run here."""
+    """Return whether ``"fsl"`` (``fast`` and ``bet``) or ``"spm"`` (SPM12 in MATLAB or standalone) can be run here.
+
+    The standalone SPM12 is what the environment variable SPMMCRCMD starts, for example
+    ``/opt/spm12/run_spm12.sh /opt/mcr/v97 script``, as in other pipelines on Nipype.
+    """
     if tool == "fsl":
         return all(shutil.which(name) for name in ("fast", "bet"))
-    return any(shutil.which(name) for name in ("run_spm12.sh", "matlab"))
+    return bool(os.environ.get(STANDALONE_SPM)) or shutil.which("matlab") is not None
+
+
+def require(tool: str) -> None:
+    """Refuse a tool that is not installed, before any work.
+
+    Raises
+    ------
+    StudyError
+        The settings name it, but it is not there.
+    """
+    if tool in WANTED and not available(tool):
+        raise StudyError(
+            f'[tissue] source = "{tool}", but {WANTED[tool]} cannot be started here',
+            remedy=f'{REMEDY[tool]}, or use [tissue] source = "segment", which needs nothing else',
+        )
 
 
 def external_maps(tool: str, t1w: str | Path, out_dir: str | Path, *, skull_stripped: bool) -> Path:
@@ -41,7 +68,9 @@ def external_maps(tool: str, t1w: str | Path, out_dir: str | Path, *, skull_stri
     """
     if not available(tool):
         raise InputError(
-            f"{tool} is not installed", remedy="use [tissue] source = 'segment', which needs nothing else", path=t1w
+            f"{WANTED[tool]} is not installed",
+            remedy=f"{REMEDY[tool]}, or use [tissue] source = 'segment', which needs nothing else",
+            path=t1w,
         )
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
@@ -69,6 +98,8 @@ def _spm(t1w: Path, out: Path) -> Path:
     import nibabel as nib
     from nipype.interfaces import spm
 
+    if standalone := os.environ.get(STANDALONE_SPM):
+        spm.SPMCommand.set_mlab_paths(matlab_cmd=standalone, use_mcr=True)
     copy = out / (t1w.name.removesuffix(".gz").removesuffix(".nii") + ".nii")
     nib.save(nib.load(t1w), copy)
     spm.NewSegment(channel_files=str(copy), channel_info=(0.0001, 60, (False, False))).run(cwd=str(out))

@@ -125,7 +125,7 @@ class Report(MrsInterface):
             tissue=tissue_view(tissue),
             visits=self._visits(),
             basis=basis_facts(basis),
-            quantification=quantification_facts(quantified),
+            quantification=quantification_facts(quantified) | placement_facts(tissue),
             provenance=provenance_facts(json.loads(self.inputs.provenance)),
             warnings=tuple(
                 dict.fromkeys([
@@ -499,6 +499,23 @@ def quantification_facts(record: dict[str, Any]) -> dict[str, object]:
         facts["Under other conventions"] = "; ".join(record["sensitivity_lines"])
     for name, constant in record["constants"].items():
         facts[name] = f"{constant['value']:g}" + (f" ({constant['doi']})" if constant.get("doi") else "")
+    return facts
+
+
+def placement_facts(tissue: dict[str, Any]) -> dict[str, object]:
+    """Return where the voxel lies and what the boxes of displaced resonances hold, label to value."""
+    facts: dict[str, object] = {}
+    place = tissue.get("placement")
+    if place is not None:
+        if place["mni_mm"] is not None:
+            facts["Voxel centre, MNI152 (mm)"] = ", ".join(f"{value:.0f}" for value in place["mni_mm"])
+        facts["Voxel to outside of the brain (mm)"] = f"{place['skull_mm']:.0f}"
+        if place["ventricle_mm"] is not None:
+            facts["Voxel to ventricles (mm)"] = f"{place['ventricle_mm']:.0f}"
+        facts["Voxel in thalamus or lentiform nucleus (%)"] = f"{100 * place['deep_grey']:.0f}"
+    for name, box in tissue.get("displaced", {}).items():
+        shares = " / ".join(f"{100 * box[part]:.1f}" for part in ("gm", "wm", "csf"))
+        facts[f"Box displaced to {name}, GM / WM / CSF (%)"] = shares
     return facts
 
 

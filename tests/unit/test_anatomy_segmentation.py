@@ -121,6 +121,28 @@ def test_an_image_without_contrast_or_of_four_dimensions_is_refused(data):
         working_grid(nib.Nifti1Image(data, np.eye(4)), 2.0)
 
 
+def ball_image(dtype=np.float32):
+    radius = np.sqrt(sum((axis - 30.0) ** 2 for axis in np.indices((61, 61, 61))))
+    return np.where(radius < 20, 400, 20).astype(dtype)
+
+
+@pytest.mark.parametrize("change", ["one volume in 4-D", "uint16", "missing values", "negative noise"])
+def test_unusual_but_whole_images_give_the_same_grid(change):
+    data, affine = ball_image(), np.diag([2.0, 2.0, 2.0, 1.0])
+    expected = working_grid(nib.Nifti1Image(data, affine), 2.0)
+    changed = {
+        "one volume in 4-D": data[..., None],
+        "uint16": ball_image(np.uint16),
+        "missing values": np.where(np.indices(data.shape)[0] < 3, np.nan, data).astype(np.float32),
+        "negative noise": np.where(np.indices(data.shape)[0] < 3, -50, data).astype(np.float32),
+    }[change]
+    found = working_grid(nib.Nifti1Image(changed, affine), 2.0)
+    np.testing.assert_allclose(found.affine, expected.affine)
+    middle = tuple(n // 2 for n in expected.data.shape)
+    assert expected.data[middle] > 300
+    assert found.data[middle] - found.data[0, 0, 0] == pytest.approx(380, abs=25)
+
+
 def test_a_broken_t1w_is_refused_with_its_name(tmp_path):
     path = tmp_path / "sub-01_T1w.nii.gz"
     path.write_bytes(b"not an image")

@@ -141,11 +141,27 @@ def test_maps_of_other_tools_are_found_and_brought_onto_the_t1w(tmp_path, tool):
     assert found.wm == pytest.approx(1.0, abs=0.01)
 
 
-def test_freesurfer_labels_and_the_csf_around_them(tmp_path):
+ASEG = ("sub-01/mri/aseg.mgz", "sub-01/mri/aparc.DKTatlas+aseg.deep.mgz")
+
+
+def test_displaced_boxes_and_places_are_facts_of_the_report():
+    from mrs_pipeline.interfaces.report import placement_facts
+
+    place = {"mni_mm": (1.2, 30.4, 24.0), "skull_mm": 6.0, "ventricle_mm": None, "deep_grey": 0.0}
+    record = {"placement": place, "displaced": {"NAA": {"gm": 0.5, "wm": 0.3, "csf": 0.2}}}
+    facts = placement_facts(record)
+    assert facts["Voxel centre, MNI152 (mm)"] == "1, 30, 24"
+    assert facts["Box displaced to NAA, GM / WM / CSF (%)"] == "50.0 / 30.0 / 20.0"
+    assert "Voxel to ventricles (mm)" not in facts
+    assert placement_facts({"placement": None, "displaced": {}}) == {}
+
+
+@pytest.mark.parametrize("aseg", ASEG)
+def test_freesurfer_labels_and_the_csf_around_them(tmp_path, aseg):
     maps = tissue_images()
     labels = 2 * maps["wm"] + 3 * maps["gm"]
     labels[18:22, 18:22, 18:22] = 4  # a ventricle
-    save(labels, tmp_path / "fs" / "sub-01" / "mri" / "aseg.mgz")
+    save(labels, tmp_path / "fs" / aseg)
     t1w = tmp_path / "t1w.nii.gz"
     save(np.zeros((40, 40, 40), dtype=np.float32), t1w)
     found = maps_from_derivatives(tmp_path / "fs", "sub-01", "bl", t1w, tmp_path / "out")
@@ -190,7 +206,8 @@ def test_maps_of_another_place_are_refused(tmp_path):
 
 
 def shells(radius):
-    return [(radius >= 19) & (radius < 22) | (radius < 6), (radius >= 13) & (radius < 19), (radius >= 6) & (radius < 13)]
+    fluid = (radius >= 19) & (radius < 22) | (radius < 6)
+    return [fluid, (radius >= 13) & (radius < 19), (radius >= 6) & (radius < 13)]
 
 
 def test_mixture_recovers_shares_of_a_displaced_blurred_phantom():
