@@ -63,13 +63,13 @@ def test_volume_and_centre_of_the_mask_are_the_boxs(edges, angles, centre):
     assert (weights[:, None] * world).sum(0) / weights.sum() == pytest.approx(np.array(centre), abs=0.05)
 
 
-def test_partial_volumes_of_an_aligned_box_are_exact():
+def test_partial_volumes_of_an_aligned_box():
     image = Grid((20, 20, 20), np.eye(4))
     mask = voxel_mask(box((4.4, 4.0, 4.0), centre=(10, 10, 10)), image)
     # along x from 7.8 to 12.2: voxels 8 to 12 centred at integers, the outer ones cut at 0.3 -> 0.7 of a voxel
-    assert mask[8, 10, 10] == pytest.approx(0.7, abs=0.051)
+    assert mask[8, 10, 10] == pytest.approx(0.7, abs=0.005)
     assert mask[10, 10, 10] == 1.0
-    assert mask[10, 8, 10] == pytest.approx(0.5, abs=1e-12)
+    assert mask[10, 8, 10] == pytest.approx(0.5, abs=0.005)
     assert mask[7, 10, 10] == 0.0
 
 
@@ -83,7 +83,7 @@ def test_partial_volumes_against_dense_sampling():
 def test_box_leaving_the_image_and_missing_it():
     image = Grid((20, 20, 20), np.eye(4))
     half = box((10, 10, 10), centre=(-0.5, 10, 10))
-    assert coverage(voxel_mask(half, image), half, image) == pytest.approx(0.5, abs=1e-6)
+    assert coverage(voxel_mask(half, image), half, image) == pytest.approx(0.5, abs=5e-4)
     with pytest.raises(InputError, match="outside the T1w"):
         voxel_mask(box((10, 10, 10), centre=(200, 0, 0)), image)
     with pytest.raises(InputError, match="no volume"):
