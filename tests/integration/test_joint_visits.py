@@ -134,6 +134,7 @@ def test_a_joint_fit_that_cannot_be_costs_only_itself(ran):
     assert not (out / "sub-one" / "mrs").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bytes_and_without_the_setting_the_files_go(ran):
     out, _, command = ran
     folder = out / "sub-two" / "mrs"
