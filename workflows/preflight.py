@@ -124,11 +124,15 @@ def check_scan(
 
 def plan_faults(scans: Sequence[Scan], study: Study, basis_file: Path | None) -> tuple[str, ...]:
     """Return what ``[analysis] primary`` asks for and no scan will have, before anything is frozen."""
+    from mrs_pipeline.basis import EDIT_TARGETS
+
     regions = {scan.voi for scan in scans if scan.voi}
+    # what edited scans add to their tables; whether a scan is edited stands in its data
+    edited = {"GABA+", "Glx_edited", *(f"{target}_edited" for target in EDIT_TARGETS if target != "GABA")}
     names = _reported_names(study, basis_file)
     lines = []
     for metabolite, voi in study.analysis.primary:
-        if metabolite not in names:
+        if metabolite not in names and metabolite not in edited:
             lines.append(f"[analysis] primary names {metabolite}, which no fit gives: {', '.join(sorted(names))}")
         if voi not in regions:
             lines.append(f"[analysis] primary names the region {voi}, found in no scan: {', '.join(sorted(regions))}")

@@ -9,7 +9,7 @@ from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import COMBINED, DEFAULT_METABOLITES, canonical_name, reported_name
 
 if TYPE_CHECKING:
-    from mrs_pipeline.basis.editing import Editing, editing_of
+    from mrs_pipeline.basis.editing import EDIT_TARGETS, Editing, editing_of
     from mrs_pipeline.basis.figure import draw_basis, save_figure
     from mrs_pipeline.basis.io import check_output, load_basis, save_basis
     from mrs_pipeline.basis.macromolecules import (
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.basis.systems import literature, molecule, molecule_names
 
 _LAZY = {
+    "EDIT_TARGETS": "editing",
     "Editing": "editing",
     "SEQUENCES": "sequences",
     "ShapedKit": "sequences",
@@ -52,6 +53,7 @@ _LAZY = {
 __all__ = [
     "COMBINED",
     "DEFAULT_METABOLITES",
+    "EDIT_TARGETS",
     "SEQUENCES",
     "Basis",
     "Editing",

@@ -19,7 +19,7 @@ from mrs_pipeline.basis.sequences import (
 )
 from mrs_pipeline.errors import BasisError
 
-TARGETS: dict[str, tuple[float, float]] = {
+EDIT_TARGETS: dict[str, tuple[float, float]] = {
     "GABA": (EDIT_ON_PPM, EDIT_OFF_PPM),
     "GSH": (4.56, 7.5),
     "Lac": (4.1, 7.5),
@@ -134,12 +134,12 @@ def editing_of(
         name = _target_at(places.get("on", on_ppm))
         if "on" not in places and on_ppm is None:
             assumed.append("the scan does not say what is edited: GABA was assumed ([basis] edit_target)")
-    if name not in TARGETS and (on_ppm is None and "on" not in places):
+    if name not in EDIT_TARGETS and (on_ppm is None and "on" not in places):
         raise BasisError(
             f"nothing is known of editing {name}",
-            remedy=f"set [basis] edit_on_ppm, or a target of {', '.join(TARGETS)}",
+            remedy=f"set [basis] edit_on_ppm, or a target of {', '.join(EDIT_TARGETS)}",
         )
-    usual = TARGETS.get(name, TARGETS["GABA"])
+    usual = EDIT_TARGETS.get(name, EDIT_TARGETS["GABA"])
     on = _known((on_ppm, places.get("on")), usual[0], "on_ppm", assumed)
     off = _known((off_ppm, places.get("off")), usual[1], "off_ppm", assumed)
     length = _known((duration, seconds), DEFAULT_DURATION_S, "duration", assumed)
@@ -163,15 +163,15 @@ def _stated_target(stated: Mapping[str, Any]) -> str | None:
     if not isinstance(value, str):
         return None
     plain = value.replace("+", "").strip().lower()
-    return next((name for name in TARGETS if name.lower() == plain), value.strip())
+    return next((name for name in EDIT_TARGETS if name.lower() == plain), value.strip())
 
 
 def _target_at(on_ppm: float | None) -> str:
     """Return the target whose pulse usually stands there (within 0.15 ppm), GABA otherwise."""
     if on_ppm is None:
         return "GABA"
-    name = min(TARGETS, key=lambda key: abs(TARGETS[key][0] - on_ppm))
-    return name if abs(TARGETS[name][0] - on_ppm) < 0.15 else "GABA"
+    name = min(EDIT_TARGETS, key=lambda key: abs(EDIT_TARGETS[key][0] - on_ppm))
+    return name if abs(EDIT_TARGETS[name][0] - on_ppm) < 0.15 else "GABA"
 
 
 def _stated_pulses(stated: Mapping[str, Any]) -> tuple[dict[str, float], float | None]:

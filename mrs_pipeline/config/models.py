@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 
@@ -211,6 +211,15 @@ class FitSection(Section):
     )
     posterior_draws: int | None = _f(None, "Draws; empty: 2000 with emcee, 200 with bootstrap.", ge=20)
     posterior_seed: int = _f(20260101, "Seed of the draws.", ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _peaks_stand_alone(self) -> FitSection:
+        """Refuse with the peak model what only a fit of basis signals can do."""
+        if self.model == "peaks":
+            for key, off in (("second_engine", "none"), ("joint_visits", False), ("posterior", "none")):
+                if getattr(self, key) != off:
+                    raise ValueError(f'{key} belongs to model = "basis": leave it out with model = "peaks"')
+        return self
 
 
 class ExpectedPlace(Section):

@@ -211,6 +211,8 @@ def shortened(spectrum: Spectrum) -> Spectrum:
 
 
 def _check(spectrum: Spectrum, settings: FitSection) -> None:
+    if settings.model == "peaks":
+        raise StudyError('fit_spectrum fits basis signals, and [fit] model is "peaks"', remedy="call fit_peaks instead")
     if spectrum.dims:
         raise FitError(
             f"{spectrum.fid.shape} FIDs given, one expected", remedy="combine coils and average transients first"

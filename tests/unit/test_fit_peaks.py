@@ -331,3 +331,11 @@ def test_ph_follows_the_titration_curve(shift, wanted):
 def test_weights_of_multiplets_sum_to_the_nuclei():
     table = rich_table()
     np.testing.assert_allclose(line_weights(table).sum(axis=1), [line.nuclei for line in table.lines])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("second_engine", "lcmodel"), ("joint_visits", True), ("posterior", "emcee")]
+)
+def test_settings_that_need_basis_signals_are_refused_with_the_peak_model(key, value):
+    with pytest.raises(ValueError, match=f"{key} belongs to"):
+        FitSection(model="peaks", **{key: value})
