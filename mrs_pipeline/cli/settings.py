@@ -92,15 +92,7 @@ def check_values(study: Study, path: Path | None) -> None:
 
 
 def _check_programs(study: Study, path: Path | None) -> None:
-    """Refuse what needs a program that is not installed, or what the model of the fit does not have."""
-    unused = {"second_engine": study.fit.second_engine, "posterior": study.fit.posterior}
-    for key, value in unused.items():
-        if study.fit.model == "peaks" and value != "none":
-            raise StudyError(
-                f'[fit] {key} = "{value}" belongs to the fit of a basis set, not to model = "peaks"',
-                remedy=f"leave {key} out",
-                path=path,
-            )
+    """Refuse a setting that needs a program which is not installed."""
     if study.fit.second_engine == "lcmodel" and shutil.which("lcmodel") is None:
         raise StudyError(
             '[fit] second_engine = "lcmodel", but there is no program lcmodel on the PATH',

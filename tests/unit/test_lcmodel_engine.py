@@ -165,12 +165,6 @@ def test_with_the_program_the_setting_passes(lcmodel):
     check_values(Study(fit=FitSection(second_engine="lcmodel")), None)
 
 
-@pytest.mark.parametrize("choice", [{"second_engine": "lcmodel"}, {"posterior": "emcee"}])
-def test_settings_that_the_peak_model_does_not_have_are_refused(lcmodel, choice):
-    with pytest.raises(StudyError, match="belongs to the fit of a basis set"):
-        check_values(Study(fit=FitSection(model="peaks", **choice)), None)
-
-
 def test_a_program_that_vanished_is_a_fit_error(monkeypatch, spectrum, basis, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FitError, match="could not run"):
