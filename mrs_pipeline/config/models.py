@@ -100,8 +100,8 @@ class BasisSection(Section):
     )
     pulses: Literal["auto", "ideal", "shaped"] = _f(
         "auto",
-        "Pulses of the simulation; auto: shaped for a scanner's PRESS at 2.9 T and above, whose narrow refocusing "
-        "pulses change the multiplets, ideal otherwise and for data that state no manufacturer.",
+        "Pulses of the simulation; auto: shaped for a scanner's (MEGA-)PRESS at 2.9 T and above, whose narrow "
+        "refocusing pulses change the multiplets, ideal otherwise and for data that state no manufacturer.",
     )
     te1: float | None = _f(None, "First echo period of PRESS; empty: half of TE, said in the report.", "s", gt=0)
     te2: float | None = _f(None, "Second echo period of PRESS.", "s", gt=0)
