@@ -12,7 +12,7 @@ from mrs_pipeline.fit.peaks import FittedPeaks
 from mrs_pipeline.fit.peaks_model import expansion, line_weights
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.summary import INFORMATIVE, half_height_width
-from mrs_pipeline.fit.uncertainty import Information, information, scaled_inverse
+from mrs_pipeline.fit.uncertainty import scaled_inverse
 from mrs_pipeline.fit.verdict import FAILED_SHARE, MISFIT_NOISE, MISFIT_SHARE, Finding, whiteness
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
@@ -73,23 +73,45 @@ def covariances(fitted: FittedPeaks) -> dict[str, FloatArray]:
     ``sampling`` is :math:`F^{-1}J^TJF^{-1}`, ``total`` is :math:`F^{-1}`, both with :math:`F = J^TJ + P`;
     ``total`` counts the misfit as noise.
     """
-    problem = information(fitted.objective, fitted.solution.theta)
-    data = problem.jacobian.T @ problem.jacobian
-    inverse = scaled_inverse(data + problem.own.T @ problem.own + problem.penalty)
+    jacobian, own, penalty = _information(fitted)
+    data = jacobian.T @ jacobian
+    inverse = scaled_inverse(data + own.T @ own + penalty)
     share = (fitted.noise / fitted.objective.noise_sd) ** 2
-    bound = share * scaled_inverse(data + problem.penalty)
+    bound = share * scaled_inverse(data + penalty)
     sampling = share * inverse @ data @ inverse
-    first = problem.counts[0]
+    first = fitted.objective.varying.size
     return {
-        "crlb": _expanded(fitted, bound, problem),
-        "sampling": _expanded(fitted, sampling, problem),
-        "total": _expanded(fitted, inverse, problem),
+        "crlb": _expanded(fitted, bound),
+        "sampling": _expanded(fitted, sampling),
+        "total": _expanded(fitted, inverse),
         "nonlinear": sampling[:first, :first],
     }
 
 
-def _expanded(fitted: FittedPeaks, matrix: FloatArray, problem: Information) -> FloatArray:
-    first, count, _ = problem.counts
+def _information(fitted: FittedPeaks) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return Jacobian of the data, prior rows and baseline penalty in units of the fit's noise SD.
+
+    Columns: free nonlinear parameters, amplitudes, baseline modes.
+    """
+    objective, model, theta = fitted.objective, fitted.model, fitted.solution.theta
+    point, scale = objective.at(theta), objective.weight / objective.noise_sd
+    still = np.zeros(model.offset_hz.size)
+    moved, _ = model.derivatives(theta, point.solution.amplitudes, point.modulated, still)
+    spectra = model.to_window(point.modulated).real
+    modes = np.zeros((0, scale.size)) if objective.baseline is None else objective.baseline.modes.T
+    jacobian = np.concatenate([moved[objective.varying] * scale, spectra * scale, modes]).T
+    first, count = objective.varying.size, spectra.shape[0]
+    sd = model.sd[objective.varying]
+    priors = np.zeros((first, jacobian.shape[1]))
+    priors[:, :first] = np.diag(1.0 / sd)
+    ratios = np.zeros((objective.rows.shape[0], jacobian.shape[1]))
+    ratios[:, first : first + count] = objective.rows
+    stiff = np.zeros(0) if objective.baseline is None else objective.stiffness * objective.baseline.penalty
+    return jacobian, np.concatenate([priors, ratios]), np.diag(np.concatenate([np.zeros(first + count), stiff]))
+
+
+def _expanded(fitted: FittedPeaks, matrix: FloatArray) -> FloatArray:
+    first, count = fitted.objective.varying.size, len(fitted.model.components)
     block = matrix[first : first + count, first : first + count]
     spread = expansion(fitted.table)
     return np.asarray(spread @ block @ spread.T)
