@@ -44,8 +44,13 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as stream:
+    """SHA-256 of a file's bytes; of a folder, that of its files' names and hashes."""
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(item for item in path.rglob("*") if item.is_file())
+        listed = "".join(f"{item.relative_to(path).as_posix()} {sha256(item)}\n" for item in files)
+        return hashlib.sha256(listed.encode()).hexdigest()
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

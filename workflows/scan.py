@@ -237,7 +237,7 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
             fit_settings=settings["fit"],
             cache=inputs.basis_cache,
             **common,
-            **inputs.some(basis_file="basis_file"),
+            **_named_basis(inputs.basis_file),
         ),
         "fit": Fit(settings=settings["fit"]),
         "tissue": VoxelTissue(
@@ -268,6 +268,13 @@ def _nodes(inputs: ScanInputs, settings: dict[str, str]) -> dict[str, Any]:
         ),
     }
     return {name: pe.Node(interface, name=name) for name, interface in interfaces.items()}
+
+
+def _named_basis(path: str | None) -> dict[str, str]:
+    """Node inputs of a basis set that the settings name: its place and its content."""
+    from mrs_pipeline.files import sha256
+
+    return {} if path is None else {"basis_file": path, "basis_sha256": sha256(path)}
 
 
 def init_segment_wf(*, name: str, t1w: Path, participant_id: str, session: str, settings: str) -> Any:  # noqa: ANN401  nipype is untyped

@@ -18,7 +18,7 @@ from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.joint_problem import JointObjective
 from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Evaluation, Objective
-from mrs_pipeline.fit.uncertainty import Information, prior_scales, scaled_inverse
+from mrs_pipeline.fit.uncertainty import Information, hessian_inverse, misfit_curvature, prior_scales
 from mrs_pipeline.spectrum import FloatArray
 
 BETWEEN = "_between"
@@ -50,19 +50,19 @@ def joint_covariances(
 
     Notes
     -----
-    Sampling: :math:`F^{-1}J^TNJF^{-1}` with :math:`F = J^TJ + P`, :math:`N` the squared weights times the variance of
-    the noise over the one used in each visit. Total: :math:`N` from the weights alone, plus :math:`F^{-1}(\kappa
-    P_\mathrm{own} + P_\mathrm{baseline})F^{-1}`.
+    Sampling: :math:`H^{-1}J^TNJH^{-1}` with the Hessian :math:`H`, :math:`N` the squared weights times the variance of
+    the noise over the one used in each visit. Total: :math:`N` from the weights alone, plus :math:`H^{-1}(\kappa
+    P_\mathrm{own} + P_\mathrm{baseline})H^{-1}`.
     """
     information, place = joint_information(problem, theta)
     jacobian, own, penalty = information.jacobian, information.own, information.penalty
-    whole = scaled_inverse(jacobian.T @ jacobian + own.T @ own + penalty)
+    plain, whole = hessian_inverse(information)
     inverse = whole[place]
     weight = np.concatenate([visit.weight for visit in problem.visits])
     drawn = [np.full(v.weight.size, sd / v.noise_sd) for v, sd in zip(problem.visits, noise, strict=True)]
     noisy = inverse @ (jacobian * (weight * np.concatenate(drawn))[:, None]).T
     misfit = inverse @ (jacobian * weight[:, None]).T
-    kappa = prior_scales(information, whole)
+    kappa = prior_scales(information, plain)
     moved = inverse @ (own.T * np.sqrt([kappa[family] for family in information.families]))
     bent = inverse * np.sqrt(np.diagonal(penalty))
     total = misfit @ misfit.T + moved @ moved.T + bent @ bent.T
@@ -80,7 +80,7 @@ def joint_information(problem: JointObjective, theta: FloatArray) -> tuple[Infor
         Columns of the amplitudes, shape ``(V K,)``.
     """
     point = problem.at(theta)
-    parts = zip(problem.visits, point.points, problem.split_amplitudes(point.solution.amplitudes), strict=True)
+    parts = list(zip(problem.visits, point.points, problem.split_amplitudes(point.solution.amplitudes), strict=True))
     blocks = [_visit_jacobian(visit, own, amplitudes) for visit, own, amplitudes in parts]
     sizes = [_sizes(visit) for visit in problem.visits]
     starts = np.cumsum([0] + [sum(size) for size in sizes])[:-1]
@@ -99,6 +99,7 @@ def joint_information(problem: JointObjective, theta: FloatArray) -> tuple[Infor
         families=_families(problem),
         penalty=np.diag(np.concatenate([_penalty(visit) for visit in problem.visits])),
         counts=(int(counts[0]), int(counts[1]), int(counts[2])),
+        curvature=block_diag(*[misfit_curvature(visit, own, amplitudes) for visit, own, amplitudes in parts]),
     )
     return information, place
 

@@ -285,6 +285,80 @@ class Model:
             pull[self.index[name]] = weight * (moments[:, 1:] @ factor).real
         return pull
 
+    def curvature(
+        self, theta: FloatArray, amplitudes: FloatArray, modulated: ComplexArray, residual: FloatArray
+    ) -> FloatArray:
+        r"""Contract the second derivatives of the real spectrum with a residual.
+
+        Parameters
+        ----------
+        theta, amplitudes, modulated, residual
+            As for :meth:`derivatives`.
+
+        Returns
+        -------
+        ndarray
+            :math:`\langle\partial_i\partial_j\sum_k a_k\mathrm{Re}S_k, r\rangle`, shape ``(p, p)``.
+
+        Notes
+        -----
+        A parameter multiplies the FID of component k by :math:`w_{jk}\sum_m c_{jm}f_m(t)` with few functions
+        :math:`f_m` (1, t, t^2 and the lineshape splines), so moments of :math:`a_ks_ku` with pairs of functions are all
+        that is needed; the first-order phase multiplies the spectrum and takes the residual times frequency.
+        """
+        phase, ramp = self.phase(theta), 2.0 * np.pi * self.offset_hz
+        weight, factor = self._exponents(theta)
+        functions = self._functions
+        signal = modulated * amplitudes[:, None]
+        back = [self.from_window(residual * phase * ramp**power) for power in range(3)]
+        pairs = np.einsum("kt,mt,nt->kmn", signal * back[0], functions, functions, optimize=True)
+        each = weight[:, :, None] * factor[:, None, :]
+        flat = each.reshape(len(self.parameters), -1)
+        out: FloatArray = (flat @ np.einsum("kmn,jkn->jkm", pairs, each, optimize=True).reshape(flat.shape).T).real
+        square = np.einsum("kt,t->k", signal * back[0], self.time**2).real
+        for name, (member, rate) in self._bent().items():
+            out[self.index[name], self.index[name]] += rate * float(member @ square)
+        turn = self.index["phi1"]
+        single = (signal * back[1]) @ functions.T
+        out[turn] = out[:, turn] = (1j * np.einsum("jkm,km->j", each, single)).real
+        out[turn, turn] = -float((signal @ back[2]).sum().real)
+        return out
+
+    @cached_property
+    def _functions(self) -> FloatArray:
+        """Functions that exponents are made of: 1, t, t^2 and the lineshape splines, shape ``(m, n_points)``."""
+        powers = np.power(self.time[None, :], np.arange(3)[:, None])
+        count = self._shape_index.size // 2
+        return np.asarray(np.concatenate([powers, self._shape_functions[:count].imag]) if count else powers)
+
+    def _exponents(self, theta: FloatArray) -> tuple[FloatArray, ComplexArray]:
+        """Weight of each parameter on each component, ``(p, K)``, and its coefficients on the functions, ``(p, m)``."""
+        weight = np.zeros((len(self.parameters), len(self.components)))
+        factor = np.zeros((len(self.parameters), len(self._functions)), dtype=np.complex128)
+        weight[self.index["phi0"]], factor[self.index["phi0"], 0] = 1.0, 1j
+        for name, (member, rates) in self._group_factors(theta).items():
+            weight[self.index[name]], factor[self.index[name], 1:3] = member, rates
+        each = np.arange(len(self.components))
+        weight[self._own_shift, each], factor[self._own_shift, 1] = 1.0, 2j * np.pi
+        has_width = self._own_width >= 0
+        weight[self._own_width[has_width], each[has_width]] = 1.0
+        factor[self._own_width[has_width], 1] = -np.pi
+        count = self._shape_index.size // 2
+        for number in range(count):
+            weight[self._shape_index[[number, number + count]]] = 1.0
+            factor[self._shape_index[number], 3 + number] = 1j
+            factor[self._shape_index[number + count], 3 + number] = -1.0
+        return weight, factor
+
+    def _bent(self) -> dict[str, tuple[FloatArray, float]]:
+        """Parameters whose exponent is quadratic in them: weight per component and factor of t^2."""
+        components = self.components
+        out = {"gauss": ((components.group == METABOLITES).astype(float), -2.0 * GAUSS)}
+        for number in (1, 2):
+            if f"width_group{number}" in self.index:
+                out[f"width_group{number}"] = ((components.group == number) * components.width**2, -2.0 * GAUSS)
+        return out
+
 
 SPLINE_TAU_S = 0.020
 SPLINE_END_S = 0.400

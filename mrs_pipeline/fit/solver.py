@@ -82,6 +82,7 @@ def solve(
         gtol=1e-8,
         max_nfev=max_evaluations,
     )
+    result.call_kws = {}  # lmfit keeps the minimizer's own method there, a cycle that holds the spectrum's arrays
     theta = full(result.params)
     return Solution(
         theta,

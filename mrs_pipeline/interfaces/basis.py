@@ -46,7 +46,8 @@ class PrepareBasisInput(TraitedSpec):
     """The spectrum to be fitted decides field, bandwidth, points and echo time."""
 
     svs = File(exists=True, mandatory=True, desc="preprocessed NIfTI-MRS")
-    basis_file = File(exists=True, desc="the .basis file of [basis] source, hashed by content")
+    basis_file = traits.Str(desc="file or folder of [basis] source")
+    basis_sha256 = traits.Str(desc="its content, so that a changed set is read again")
     sidecars = traits.Str("{}", usedefault=True, desc="merged BIDS sidecars by role, as JSON")
     settings = traits.Str(mandatory=True, desc="[basis] as JSON")
     fit_settings = traits.Str("{}", usedefault=True, desc="[fit] as JSON: the peak model needs no basis set")

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mrs_pipeline.basis import save_basis, simulate_basis
 from mrs_pipeline.cli import main
 from mrs_pipeline.nifti_mrs import NiftiMrs, read, write
 from mrs_pipeline.synthetic import simulate_spectrum
@@ -349,6 +351,24 @@ def test_a_basis_of_another_scan_is_refused(tmp_path, good, shared_data, source,
 
 
 @pytest.mark.shared_data
+def test_a_basis_set_in_a_folder_is_used_and_read_again_when_it_changes(tmp_path, good):
+    metabolite = good[0]
+    bids = dataset(tmp_path)
+    add(bids, "01_ses-baseline_svs", metabolite)
+    basis = simulate_basis(
+        "press", te1=0.011, te2=0.019, field_mhz=metabolite.carrier_mhz, dwell=metabolite.dwell, n_points=2048,
+        names=("NAA", "Cr", "PCr", "GPC", "PCh", "Ins", "Glu", "Gln"),
+    )  # fmt: skip
+    folder = tmp_path / "set.fsl"
+    for names in (basis.names, basis.names[:-1]):
+        shutil.rmtree(folder, ignore_errors=True)
+        save_basis(basis.select(names), folder)
+        (tmp_path / "study.toml").write_text(f'[basis]\nsource = "{folder.as_posix()}"\n[tissue]\nsource = "none"\n')
+        assert run(tmp_path) == 0
+        fit = next((tmp_path / "out").rglob("*_desc-fit_mrs.json"))
+        assert ("Gln" in json.loads(fit.read_text())["names"]) == (names == basis.names)
+
+
 def test_a_te_mismatch_that_is_allowed_marks_every_number(tmp_path, good, shared_data):
     bids = dataset(tmp_path)
     source = (shared_data / "basis" / "3T_PRESS_Philips_35ms_noMM.BASIS").as_posix()

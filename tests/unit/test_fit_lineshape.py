@@ -6,7 +6,7 @@ import pytest
 from mrs_pipeline.basis import simulate_basis
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.fit import fit_spectrum
-from mrs_pipeline.fit.components import assemble
+from mrs_pipeline.fit.components import MACROMOLECULES, assemble
 from mrs_pipeline.fit.model import lineshape_splines, make_model, spline_centres
 from mrs_pipeline.fit.priors import load_priors
 from mrs_pipeline.spectrum import Spectrum
@@ -78,3 +78,25 @@ def test_a_voigt_line_is_taken_for_one_and_a_skewed_one_is_not(basis):
     for fit, tolerance in ((plain, 0.04), (bent, 0.08)):
         assert fit.combination({"Cr": 1, "PCr": 1})[0] == pytest.approx(9.0, rel=tolerance)
         assert fit.ratio("NAA")[0] == pytest.approx(10.0 / 9.0, rel=0.04)
+
+
+def test_curvature_is_the_second_derivative_of_the_model(basis):
+    """Central differences of the first derivatives, contracted with the same residual."""
+    priors = load_priors("default")
+    spectrum = brain(basis, gaussian(5.0))
+    components = assemble(spectrum, basis, ((MACROMOLECULES, priors.macromolecules),))
+    model = make_model(spectrum, components, priors, (0.5, 4.2), lineshape="asymmetric", first_order=True)
+    rng = np.random.default_rng(3)
+    theta = model.start + np.where(np.isfinite(model.sd), model.sd, 1.0) * rng.uniform(-0.5, 0.5, model.start.size)
+    amplitudes, residual = rng.uniform(0.5, 2.0, len(components)), rng.standard_normal(model.offset_hz.size)
+
+    def slope(point):
+        return model.derivatives(point, amplitudes, model.modulated(point), residual)[1] @ amplitudes
+
+    exact = model.curvature(theta, amplitudes, model.modulated(theta), residual)
+    for name in ("phi0", "phi1", "shift", "gauss", "lorentz", "eddy_0", "envelope_3", "width_group1", "shift_NAA"):
+        position = model.index[name]
+        step = np.zeros(theta.size)
+        step[position] = 1e-4 * min(model.sd[position], 1.0)
+        numeric = (slope(theta + step) - slope(theta - step)) / (2.0 * step[position])
+        assert exact[position] == pytest.approx(numeric, rel=1e-4, abs=1e-5 * np.abs(numeric).max()), name
