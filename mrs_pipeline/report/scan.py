@@ -17,13 +17,14 @@ import numpy as np
 from mrs_pipeline.files import atomic_write
 from mrs_pipeline.qc import metric_title
 from mrs_pipeline.report import figures
-from mrs_pipeline.report.html import inline_svg, render
+from mrs_pipeline.report.html import format_number, inline_svg, render
 from mrs_pipeline.report.scan_model import (
     FitView,
     Metric,
     ScanReport,
     StepPair,
     TransientsView,
+    VisitView,
     VoxelView,
 )
 from mrs_pipeline.report.words import first_upper, flag_words, protocol_title
@@ -107,6 +108,7 @@ def scan_page(report: ScanReport) -> str:
         fit_remarks=() if report.fit is None else report.fit.notes or tuple(map(flag_words, report.fit.flags)),
         remarks=numbered_remarks(report.concentrations),
         remarks_of=remarks_of,
+        placement_words=placement_words,
     )
 
 
@@ -230,6 +232,29 @@ def numbered_remarks(rows: Iterable[Mapping[str, object]]) -> dict[str, int]:
 def key_metrics(metrics: Iterable[Metric]) -> list[Metric]:
     """Return the metrics of the first screen: those marked as such and those whose rule spoke."""
     return [metric for metric in metrics if metric.key or metric.status in ("warn", "fail")]
+
+
+def placement_words(visit: VisitView) -> str:
+    """Say how the voxel was placed against another visit, and how its tissue changed; empty when nothing is known.
+
+    Examples
+    --------
+    >>> placement_words(VisitView("baseline", 0.87, 2.4, angle_deg=3.1))
+    'voxel overlap (Dice) 0.870, centres 2.40 mm apart, turned by 3.10 degrees'
+    >>> placement_words(VisitView("baseline", tissue_change=(-0.012, 0.02, -0.008)))
+    'tissue changed by -1.2 (GM), +2.0 (WM), -0.8 (CSF) percentage points since then'
+    """
+    phrases = (
+        ("voxel overlap (Dice) {}", visit.overlap_dice),
+        ("centres {} mm apart", visit.shift_mm),
+        ("turned by {} degrees", visit.angle_deg),
+    )
+    words = [phrase.format(format_number(value)) for phrase, value in phrases if value is not None]
+    if visit.tissue_change is not None:
+        parts = zip(visit.tissue_change, ("GM", "WM", "CSF"), strict=True)
+        change = ", ".join(f"{round(100 * share, 1) + 0.0:+.1f} ({name})" for share, name in parts)
+        words.append(f"tissue changed by {change} percentage points since then")
+    return ", ".join(words)
 
 
 _OPERATOR_WORDS = {

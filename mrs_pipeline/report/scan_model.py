@@ -194,15 +194,26 @@ class TissueView:
 
 @dataclass(frozen=True)
 class VisitView:
-    """Another visit of the same participant and region: voxel overlap and change of the primary metabolites.
+    """Another visit of the same participant and region: how the voxel was placed again, and what changed.
 
-    ``changes`` are rows with ``metabolite``, ``unit``, ``change``, ``minimal_detectable_change``.
+    Parameters
+    ----------
+    session
+        Label of the other visit.
+    overlap_dice, shift_mm, angle_deg
+        Dice overlap of the two boxes, distance of their centres, and rotation between them; ``None`` where not known.
+    changes
+        Rows with ``metabolite``, ``unit``, ``change``, ``minimal_detectable_change``.
+    tissue_change
+        GM, WM, CSF fractions of the scan of this report minus those at the other visit.
     """
 
     session: str
     overlap_dice: float | None = None
     shift_mm: float | None = None
     changes: tuple[Mapping[str, object], ...] = ()
+    angle_deg: float | None = None
+    tissue_change: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,8 @@ def good_report(**changes):
                 overlap_dice=0.87,
                 shift_mm=2.4,
                 changes=({"metabolite": "Glu", "unit": "mmol/kg", "change": -0.4, "minimal_detectable_change": 0.9},),
+                angle_deg=3.1,
+                tissue_change=(-0.03, 0.02, 0.01),
             ),
         ),
         "basis": {"source": "simulated PRESS", "echo time (s)": 0.03},

@@ -108,8 +108,28 @@ def test_first_screen_has_verdict_numbers_and_placement(good):
     assert "Glu 1.21 ± 0.040 10.0 ± 0.40 3 %" in words
     assert "GM 52.0 %, WM 36.0 %, CSF 12.0 %, each ± 2.0 %; source: segmented T1w." in words
     assert "30 of 32 transients kept" in words
-    assert "voxel overlap (Dice) 0.870" in words
+    assert (
+        "Session week12: voxel overlap (Dice) 0.870, centres 2.40 mm apart, turned by 3.10 degrees, "
+        "tissue changed by -3.0 (GM), +2.0 (WM), +1.0 (CSF) percentage points since then." in words
+    )
     assert "The participant's left is on the left." in words.replace("&#39;", "'")
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({}, "Session week12."),
+        ({"shift_mm": 2.0}, "Session week12: centres 2.00 mm apart."),
+        (
+            {"overlap_dice": 1.0, "angle_deg": 0.0, "tissue_change": (0.0, -0.0004, 0.0004)},
+            "Session week12: voxel overlap (Dice) 1.00, turned by 0 degrees, "
+            "tissue changed by +0.0 (GM), +0.0 (WM), +0.0 (CSF) percentage points since then.",
+        ),
+    ],
+)
+def test_visit_line_says_what_is_known(known, sentence):
+    page = scan_page(examples.good_report(visits=(examples.VisitView("week12", **known),)))
+    assert text_of(page.split('<section id="visits">', 1)[1].split("</p>", 1)[0]).strip().endswith(sentence)
 
 
 def test_a_unit_without_numbers_has_no_column(good):
