@@ -58,7 +58,7 @@ class Preprocess(MrsInterface):
             scans["ecc"].spectrum if "ecc" in scans else None,
             PreprocessSection.model_validate_json(self.inputs.settings),
             noise=scans["noise"].spectrum if "noise" in scans else None,
-            hints=hints_from_headers(scans["svs"].header, scans["conc"].header if "conc" in scans else None),
+            hints=hints_from_headers(*(scans[role].header if role in scans else {} for role in ("svs", "conc", "ecc"))),
         )
         result = replace(result, warnings=(*unread, *result.warnings))
         save(result, cwd / "preproc.json", cwd / "evidence.npz")
@@ -116,11 +116,23 @@ def refuse_mirrored(scan: NiftiMrs) -> None:
         )
 
 
+def remainder(result: Preprocessed) -> float:
+    """Return the time of the metabolites' first point after the echo that preprocessing left, in seconds."""
+    step = result.step("pre_echo")
+    return 0.0 if step is None else float(step.parameters["remainder_s"])
+
+
+def started(scan: NiftiMrs, remainder_s: float) -> NiftiMrs:
+    """Return a file whose header states the time of its first point now, where it stated one."""
+    stated = "AcquisitionStartTime" in scan.header
+    return scan.with_header(AcquisitionStartTime=float(remainder_s)) if stated else scan
+
+
 def write_preprocessed(result: Preprocessed, scan: NiftiMrs, path: Path) -> None:
     """Write the clean spectrum with every applied step in ``ProcessingApplied``."""
     from mrs_pipeline.nifti_mrs import write
 
-    out = scan.with_spectrum(result.spectrum)
+    out = started(scan.with_spectrum(result.spectrum), remainder(result))
     for step in result.steps:
         if step.applied:
             out = out.with_processing(step.method, f"mrs_pipeline {step.name}: {step.reason}")
@@ -133,17 +145,19 @@ def write_edited(result: Preprocessed, name: str, scan: NiftiMrs, folder: Path) 
 
     if name not in result.edited:
         return ""
-    out = scan.with_spectrum(result.edited[name]).with_processing("Addition" if name == "sum" else "Subtraction", name)
+    out = started(scan.with_spectrum(result.edited[name]), remainder(result))
+    out = out.with_processing("Addition" if name == "sum" else "Subtraction", name)
     return write(out, folder / f"edited_{name}.nii.gz")
 
 
 def write_water(result: Preprocessed, scan: NiftiMrs | None, path: Path) -> str:
     """Write the water reference and return its path, or an empty string without one."""
     from mrs_pipeline.nifti_mrs import write
+    from mrs_pipeline.preprocess.echo import plan, start_time
 
     if result.water is None or scan is None:
         return ""
-    write(
-        scan.with_spectrum(result.water).with_processing("Preprocessing", "mrs_pipeline: as the metabolite scan"), path
-    )
+    rest = plan(start_time(scan.header), result.water.dwell, restore=False).remainder_s
+    out = started(scan.with_spectrum(result.water), rest)
+    write(out.with_processing("Preprocessing", "mrs_pipeline: as the metabolite scan"), path)
     return str(path)

@@ -30,26 +30,20 @@ def water_over_tcr(fit: FitResult, water: WaterFit | None, scale: float = 1.0) -
 
 
 def start_times(metabolite: NiftiMrs, water: NiftiMrs) -> tuple[float, list[str]]:
-    """Return by how much later after the echo the water scan starts in seconds, and what a reader must know of it."""
-    found = [_start_time(scan) for scan in (metabolite, water)]
-    later = found[1] - found[0]
-    warnings = []
-    if abs(found[0]) > metabolite.spectrum.dwell / 2:
-        warnings.append(
-            f"the metabolite scan starts {1e3 * found[0]:.3g} ms after its echo (AcquisitionStartTime): amplitudes of "
-            "both scans refer to that time"
-        )
-    if abs(later) > water.spectrum.dwell / 2:
-        warnings.append(
-            f"the water scan starts {1e3 * later:.3g} ms later after its echo than the metabolite scan: its amplitude "
-            "was taken at the same time"
-        )
-    return later, warnings
+    """Return by how much later after the echo the water starts in seconds, and what a reader must know of it.
 
+    Both are preprocessed: points before the echo are cut, and what became of the metabolites' start was said there.
+    """
+    from mrs_pipeline.preprocess.echo import start_time
 
-def _start_time(scan: NiftiMrs) -> float:
-    value = scan.header.get("AcquisitionStartTime")
-    return float(value) if isinstance(value, int | float) else 0.0
+    later = start_time(water.header) - start_time(metabolite.header)
+    if abs(later) <= water.spectrum.dwell / 2:
+        return later, []
+    said = (
+        f"the water scan starts {1e3 * later:.3g} ms later after its echo than the preprocessed metabolite scan "
+        "(AcquisitionStartTime): its amplitude was taken at the same time"
+    )
+    return later, [said]
 
 
 def marked(quantified: Quantified, flag: str) -> Quantified:

@@ -10,8 +10,8 @@ import numpy as np
 
 from mrs_pipeline.config import PreprocessSection
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.preprocess import eddy, first_point, metrics, raw, reference, water
-from mrs_pipeline.preprocess.state import State, plain
+from mrs_pipeline.preprocess import echo, eddy, first_point, metrics, raw, reference, water
+from mrs_pipeline.preprocess.state import State, on_axis, plain
 from mrs_pipeline.preprocess.types import Preprocessed
 from mrs_pipeline.spectrum import Spectrum
 
@@ -29,6 +29,9 @@ class Hints:
         are both means over transients.
     edit_off
         Which entry of the edit axis is the unedited condition; ``None``: unknown, told by NAA.
+    start, water_start, eddy_start
+        Seconds from the echo top to the first stored point of the scan, of the reference for concentrations and of
+        that for eddy currents; negative: points before the echo were stored.
     """
 
     first_point_halved: bool | None = None
@@ -36,15 +39,20 @@ class Hints:
     summed: int = 1
     water_summed: int = 1
     edit_off: int | None = None
+    start: float = 0.0
+    water_start: float = 0.0
+    eddy_start: float = 0.0
 
 
-def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None = None) -> Hints:
+def hints_from_headers(
+    scan: Mapping[str, Any], water: Mapping[str, Any] | None = None, eddy_water: Mapping[str, Any] | None = None
+) -> Hints:
     """Tell from NIfTI-MRS header extensions how the vendor stored the data.
 
     Parameters
     ----------
-    scan, water
-        Header extensions of the metabolite scan and of its water reference.
+    scan, water, eddy_water
+        Header extensions of the metabolite scan, of its water reference, and of that for eddy currents if it has one.
 
     Notes
     -----
@@ -58,7 +66,14 @@ def hints_from_headers(scan: Mapping[str, Any], water: Mapping[str, Any] | None 
         names = (names,) if isinstance(names, str) else names
         return True if any(str(name).lower().endswith((".sdat", ".spar")) for name in names) else None
 
-    return Hints(halved(scan), None if water is None else halved(water), edit_off=off_condition(scan))
+    return Hints(
+        halved(scan),
+        None if water is None else halved(water),
+        edit_off=off_condition(scan),
+        start=echo.start_time(scan),
+        water_start=echo.start_time(water or {}),
+        eddy_start=echo.start_time(eddy_water or {}),
+    )
 
 
 def off_condition(header: Mapping[str, Any]) -> int | None:
@@ -102,7 +117,7 @@ def preprocess(
     settings
         Which steps run and how.
     hints
-        What the files' headers say about halved first points and sums.
+        What the files' headers say about halved first points, sums, and the time of the first point.
     noise
         Scan without excitation, single coils, for the noise covariance of the coil combination; ``None``: the noise
         comes from the tails of the metabolite FIDs.
@@ -123,15 +138,19 @@ def preprocess(
     scan = raw.squeezed(_scaled(metabolite, hints.summed))
     raw.check_axes(scan, "the metabolite scan")
     state, combined = raw.combine_coils(State(scan), _waters(conc, ecc, hints), settings, noise)
-    waters = {role: _true_water(water_scan, hints, settings) for role, water_scan in combined.items()}
+    waters = {role: _true_water(water_scan, role, hints, settings) for role, water_scan in combined.items()}
     state = raw.average(state, settings, hints.edit_off)
-    for_eddy, sister = waters.get("eddy-current") or waters.get("concentration") or (None, "undecided")
+    role = "eddy-current" if "eddy-current" in waters else "concentration"
+    for_eddy, sister = waters.get(role) or (None, "undecided")
     state = _undo_first_point(state, hints, sister=sister)
+    if for_eddy is not None:
+        for_eddy = echo.on_clock(for_eddy, _start(hints, role) - hints.start)
     state = _correct_eddy(state, for_eddy, settings)
+    state = _to_echo_top(state, hints.start)
     state = _remove_water(state, settings)
     state = _phase_and_reference(state, settings)
     for_concentration = waters["concentration"][0] if "concentration" in waters else None
-    return _finished(state, _water_out(for_concentration, settings), settings)
+    return _finished(state, _water_out(for_concentration, hints, settings), settings)
 
 
 PROTON = "1H"
@@ -177,16 +196,26 @@ def _waters(conc: Spectrum | None, ecc: Spectrum | None, hints: Hints) -> dict[s
     return found
 
 
-def _true_water(scan: Spectrum, hints: Hints, settings: PreprocessSection) -> tuple[Spectrum, first_point.Verdict]:
+def _start(hints: Hints, role: str) -> float:
+    """Return the time of a reference's first point after the echo in seconds."""
+    return hints.eddy_start if role == "eddy-current" else hints.water_start
+
+
+def _true_water(
+    scan: Spectrum, role: str, hints: Hints, settings: PreprocessSection
+) -> tuple[Spectrum, first_point.Verdict]:
     """Average a combined water scan and make its first point true; say what it was."""
     state = State(raw.average_water(scan, settings))
-    state = _undo_first_point(state, Hints(first_point_halved=hints.water_first_point_halved))
+    own = Hints(first_point_halved=hints.water_first_point_halved, start=_start(hints, role))
+    state = _undo_first_point(state, own)
     record = state.steps[-1]
-    return state.spectrum, "halved" if record.applied else record.parameters["measured"]
+    return state.spectrum, "halved" if record.applied else record.parameters.get("measured", "undecided")
 
 
 def _undo_first_point(state: State, hints: Hints, sister: first_point.Verdict = "undecided") -> State:
     """Double the first point where it is stored halved."""
+    if echo.plan(hints.start, state.spectrum.dwell, restore=False).points < 0:
+        return state.skipped("first_point", "the first point lies before the echo and is cut")
     found = first_point.measure_first_point(state.spectrum.fid, state.spectrum.dwell)
     halved, reason = _is_halved(found, hints.first_point_halved, sister)
     numbers = {
@@ -230,6 +259,39 @@ def _correct_eddy(state: State, reference_scan: Spectrum | None, settings: Prepr
     numbers = eddy.correct(state.spectrum, reference_scan)[1]
     return state.done(
         "eddy_current", "water reference fits", lambda scan: eddy.correct(scan, reference_scan)[0], **numbers
+    )
+
+
+def _to_echo_top(state: State, start: float) -> State:
+    """Cut the points before the echo that the header states, or put back the few that are missing after it."""
+    scan = state.spectrum
+    planned = echo.plan(start, scan.dwell, restore=True)
+    points, rest = planned.points, planned.remainder_s
+    numbers = {"start_s": start, "points": points, "remainder_s": rest}
+    if points == 0:
+        state = state.skipped("pre_echo", _why_kept(rest, scan.dwell), **numbers)
+        return state.warn(_left_late(rest)) if rest > scan.dwell else state
+    words = f"{-points} points before the echo cut" if points < 0 else f"{points} points after the echo predicted"
+    said = f"{words} (AcquisitionStartTime {1e3 * start:.4g} ms)"
+    moved = state.done("pre_echo", said, lambda one: echo.to_echo_top(one, points), **numbers)
+    moved = replace(moved, evidence=on_axis(moved.evidence, scan.ppm, moved.spectrum.ppm))
+    return moved.warn(f"The scan started after its echo: {said}.") if points > 0 else moved
+
+
+def _why_kept(rest: float, dwell: float) -> str:
+    """Say why no point is cut or put in front."""
+    if rest == 0.0:
+        return "no start before or after the echo is stated"
+    if abs(rest) <= dwell / 2:
+        return f"the first point lies {1e6 * rest:.0f} us after the echo, less than half a dwell time"
+    return "too much is missing after the echo to be predicted"
+
+
+def _left_late(rest: float) -> str:
+    """Say what a dead time that stays means."""
+    return (
+        f"The scan starts {1e3 * rest:.3g} ms after its echo (AcquisitionStartTime), too late for the missing points "
+        "to be predicted: the phase across the spectrum is left to the fit, and amplitudes refer to that time."
     )
 
 
@@ -313,11 +375,13 @@ def _apply_shift(
     )
 
 
-def _water_out(scan: Spectrum | None, settings: PreprocessSection) -> Spectrum | None:
-    """Correct the water reference with itself."""
-    if scan is None or not settings.eddy_current.enabled or eddy.refusal(scan, scan) is not None:
-        return scan
-    return eddy.correct(scan, scan)[0]
+def _water_out(scan: Spectrum | None, hints: Hints, settings: PreprocessSection) -> Spectrum | None:
+    """Correct the water reference with itself and cut its points before the echo."""
+    if scan is None:
+        return None
+    if settings.eddy_current.enabled and eddy.refusal(scan, scan) is None:
+        scan = eddy.correct(scan, scan)[0]
+    return echo.to_echo_top(scan, echo.plan(hints.water_start, scan.dwell, restore=False).points)
 
 
 def _finished(state: State, water_scan: Spectrum | None, settings: PreprocessSection) -> Preprocessed:

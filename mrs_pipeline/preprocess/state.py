@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mrs_pipeline.preprocess.types import Evidence, StepRecord, display
-from mrs_pipeline.spectrum import Spectrum
+from mrs_pipeline.spectrum import FloatArray, Spectrum
 
 METHODS = {
     "coil_combination": "RF coil combination",
@@ -19,6 +19,7 @@ METHODS = {
     "edited": "Alignment of sub-spectra, addition and subtraction",
     "first_point": "First-point correction",
     "eddy_current": "Eddy current correction",
+    "pre_echo": "Temporal truncation or extrapolation",
     "water_removal": "Nuisance peak removal",
     "phase": "Phasing",
     "reference": "Frequency and phase correction",
@@ -78,6 +79,16 @@ class State:
     def measure(self, **values: float | None) -> State:
         """Add metrics."""
         return replace(self, metrics={**self.metrics, **values})
+
+
+def on_axis(evidence: Evidence, old: FloatArray, new: FloatArray) -> Evidence:
+    """Interpolate complex spectra of one ppm axis to another, for drawing; other arrays stay."""
+    return {
+        key: np.interp(new, old, value).astype(np.complex64)
+        if np.iscomplexobj(value) and value.shape == old.shape
+        else value
+        for key, value in evidence.items()
+    }
 
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:

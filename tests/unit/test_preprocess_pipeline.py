@@ -68,6 +68,7 @@ class TestAveraged:
             "averaging",
             "first_point",
             "eddy_current",
+            "pre_echo",
             "water_removal",
             "phase",
             "reference",
@@ -289,7 +290,7 @@ class TestTransients:
         result = preprocess(spectrum(raw, ("DIM_COIL", "DIM_DYN")), water, None, DEFAULT)
         assert [record.name for record in result.steps] == [
             "coil_combination", "outliers", "alignment", "averaging", "first_point", "eddy_current",
-            "water_removal", "phase", "reference",
+            "pre_echo", "water_removal", "phase", "reference",
         ]  # fmt: skip
         for name in ("alignment", "eddy_current", "water_removal", "phase", "reference"):
             assert result.step(name).applied
