@@ -122,8 +122,10 @@ def test_first_screen_has_verdict_numbers_and_placement(good):
         ({"shift_mm": 2.0}, "Session week12: centres 2.00 mm apart."),
         (
             {"overlap_dice": 1.0, "angle_deg": 0.0, "tissue_change": (0.0, -0.0004, 0.0004)},
-            ("Session week12: voxel overlap (Dice) 1.00, turned by 0 degrees, "
-            "tissue changed by +0.0 (GM), +0.0 (WM), +0.0 (CSF) percentage points since then.",
+            (
+                "Session week12: voxel overlap (Dice) 1.00, turned by 0 degrees, "
+                "tissue changed by +0.0 (GM), +0.0 (WM), +0.0 (CSF) percentage points since then."
+            ),
         ),
     ],
 )
