@@ -8,8 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mrs_pipeline.files import read_json, sha256, write_json
-
 if TYPE_CHECKING:
     from mrs_pipeline.stats.columns import (
         CONCENTRATION_COLUMNS,
@@ -233,7 +231,6 @@ __all__ = [
     "read_blinded_trial",
     "read_changes",
     "read_external",
-    "read_json",
     "read_participants",
     "read_ratings",
     "read_tsv",
@@ -249,7 +246,6 @@ __all__ = [
     "satterthwaite_df",
     "scan_name",
     "select_values",
-    "sha256",
     "small_sample_correction",
     "software_changes",
     "unblind",
@@ -258,7 +254,6 @@ __all__ = [
     "weighted_fit",
     "wilson",
     "write_comparison",
-    "write_json",
     "write_tsv",
 ]
 
