@@ -41,7 +41,7 @@ def _field(basis: Basis, spectrum: Spectrum) -> tuple[str, ...]:
         raise BasisError(
             f"the basis set is for {basis.field_mhz:.2f} MHz, the scan was made at {spectrum.carrier_mhz:.2f} MHz",
             remedy="simulate or import a basis set for the field of the scan",
-            path=basis.source or None,
+            path=basis.file,
         )
     return ()
 
@@ -59,6 +59,6 @@ def _echo_time(basis: Basis, spectrum: Spectrum, allowed: bool) -> tuple[str, ..
         raise BasisError(
             problem,
             remedy="use a basis set of the scan's TE, or set [basis] allow_te_mismatch = true: it marks every number",
-            path=basis.source or None,
+            path=basis.file,
         )
     return (f"{problem} (allowed by [basis] allow_te_mismatch): concentrations of coupled metabolites are biased",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -72,6 +73,11 @@ class Basis:
         fids.setflags(write=False)
         object.__setattr__(self, "fids", fids)
         object.__setattr__(self, "names", tuple(self.names))
+
+    @property
+    def file(self) -> Path | None:
+        """File or folder the set was read from; ``None`` for a set that was made here."""
+        return Path(self.source) if self.source and Path(self.source).exists() else None
 
     @property
     def echo_time(self) -> float | None:
@@ -185,5 +191,5 @@ class Basis:
             raise BasisError(
                 f"the basis set has no {', '.join(missing)}",
                 remedy=f"choose among {', '.join(self.names)}",
-                path=self.source or None,
+                path=self.file,
             )

@@ -51,7 +51,7 @@ def _require_signal(basis: Basis) -> None:
         raise BasisError(
             f"no usable signal for {', '.join(bad)}",
             remedy="export these metabolites again or leave them out",
-            path=basis.source,
+            path=basis.file,
         )
 
 

@@ -36,7 +36,7 @@ def resample(
         raise BasisError(
             f"the basis set is for {basis.field_mhz:.2f} MHz, not for {field:.2f} MHz",
             remedy="simulate or import a basis set for the field of the scan",
-            path=basis.source or None,
+            path=basis.file,
         )
     times = np.arange(n_points, dtype=np.float64) * (dwell * stretch / basis.dwell)
     fids = evaluate(basis.fids, times)

@@ -241,6 +241,16 @@ def test_match_refuses_another_echo_time_and_field():
     with pytest.raises(BasisError, match="allow_te_mismatch"):
         check_match(basis, scan(0.035))
     assert "allowed" in check_match(basis, scan(0.035), allow_te_mismatch=True)[0]
-    with pytest.raises(BasisError, match="MHz"):
+    with pytest.raises(BasisError, match=r"^the basis set is for 123\.20 MHz"):
         check_match(basis, scan(0.030, field=127.7))
     assert "does not state" in check_match(replace(basis, te1=None, te2=None), scan(0.030))[0]
+
+
+def test_a_mismatch_names_the_file_of_the_set(tmp_path):
+    path = tmp_path / "press.basis"
+    path.touch()
+    basis = simulate_basis("press", te1=0.011, te2=0.019, bandwidth=4000, n_points=64, names=["Cr"])
+    with pytest.raises(BasisError) as caught:
+        check_match(replace(basis, source=str(path)), scan(0.035))
+    assert caught.value.path == path
+    assert str(caught.value).startswith(f"{path}: the basis set is for TE 30.0 ms")
