@@ -12,11 +12,8 @@ from mrs_pipeline.errors import InputError
 from mrs_pipeline.preprocess.hlsvd import decompose
 from mrs_pipeline.spectrum import Spectrum
 
-LONGEST_S = 1e-3
+LONGEST_S = 2e-3
 """Dead time in seconds up to which the missing points are predicted."""
-
-MOST_POINTS = 4
-"""Most points that are predicted."""
 
 SHORTEST = 32
 """Points that must be left after points before the echo are cut."""
@@ -62,7 +59,7 @@ def plan(start: float, dwell: float, *, restore: bool) -> Start:
         Whether missing points are put in front; if not, or if too many are missing, a dead time is left as it is.
     """
     points = round(start / dwell)
-    if points > 0 and (not restore or points > MOST_POINTS or points * dwell > LONGEST_S * (1 + 1e-6)):
+    if points > 0 and (not restore or points * dwell > LONGEST_S * (1 + 1e-6)):
         points = 0
     return Start(points, start - points * dwell)
 

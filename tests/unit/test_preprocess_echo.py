@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrs_pipeline.config import PreprocessSection
+from mrs_pipeline.basis import simulate_basis
+from mrs_pipeline.config import FitSection, PreprocessSection
 from mrs_pipeline.errors import InputError
-from mrs_pipeline.interfaces.preprocess import write_edited, write_preprocessed, write_water
-from mrs_pipeline.nifti_mrs import NiftiMrs, read
+from mrs_pipeline.fit import fit_spectrum
+from mrs_pipeline.interfaces.preprocess import Preprocess, write_edited, write_preprocessed, write_water
+from mrs_pipeline.nifti_mrs import NiftiMrs, read, write
 from mrs_pipeline.preprocess import Hints, display, hints_from_headers, preprocess
 from mrs_pipeline.preprocess.echo import Start, on_clock, plan, start_time, to_echo_top
 from mrs_pipeline.quantify import fit_water
@@ -58,7 +60,8 @@ def amplitudes(result, remainder=0.0):
         (2 * DWELL, True, Start(2, 0.0)),
         (2 * DWELL, False, Start(0, 2 * DWELL)),
         (0.4 * DWELL, True, Start(0, 0.4 * DWELL)),
-        (3 * DWELL, True, Start(0, 3 * DWELL)),  # 1.5 ms are too long to be predicted
+        (4 * DWELL, True, Start(4, 0.0)),
+        (5 * DWELL, True, Start(0, 5 * DWELL)),  # 2.5 ms are too long to be predicted
     ],
 )
 def test_whole_points_and_what_remains(start, restore, expected):
@@ -120,13 +123,46 @@ def test_missing_points_are_put_back(points):
     assert any(f"{points} points after the echo predicted" in text for text in result.warnings)
 
 
+@pytest.fixture(scope="module")
+def brain():
+    """FID of seven metabolites and broad lines around an echo, sampled from its top on, and the basis set."""
+    names = {"NAA": 10.0, "Cr": 4.0, "PCr": 4.0, "GPC": 1.5, "Ins": 6.0, "Glu": 9.0, "Gln": 3.0}
+    timing = {"te1": 0.011, "te2": 0.019, "bandwidth": 1 / DWELL, "names": list(names)}
+    pure = simulate_basis("press", n_points=N + 8, field_mhz=MHZ, linewidth_hz=1e-3, **timing)
+    time = np.arange(N + 8) * DWELL
+    decay = np.exp(-np.pi * 4 * time - (np.pi * 4 * time) ** 2 / (4 * np.log(2)))
+    fid = sum(amount * pure.fid(name) for name, amount in names.items()) * decay
+    broad = np.exp(-((np.pi * 25 * time) ** 2) / (4 * np.log(2)))
+    for ppm, amount in ((0.9, 5.0), (1.4, 5.0), (2.05, 7.0), (3.0, 3.0)):
+        fid = fid + amount * np.exp(2j * np.pi * (ppm - 4.65) * MHZ * time) * broad
+    rng = np.random.default_rng(1)
+    fid = fid + 0.25 * (rng.normal(size=N + 8) + 1j * rng.normal(size=N + 8))
+    return fid, simulate_basis("press", n_points=N, field_mhz=MHZ, **timing)
+
+
+def fitted(brain, points, hint):
+    """Amplitudes of the fit to a scan whose first points are missing."""
+    scan = Spectrum(brain[0][points : N + points], DWELL, MHZ, echo_time=0.03)
+    result = preprocess(scan, None, None, DEFAULT, hints=Hints(start=hint))
+    found = fit_spectrum(result.spectrum, brain[1], FitSection())
+    groups = (("NAA",), ("Cr", "PCr"), ("GPC",), ("Ins",), ("Glu", "Gln"))
+    return np.array([found.combination(dict.fromkeys(group, 1.0))[0] for group in groups])
+
+
+def test_the_fit_finds_the_amplitudes_at_the_echo_after_a_dead_time(brain):
+    whole = fitted(brain, 0, 0.0)
+    assert fitted(brain, 2, 2 * DWELL) == pytest.approx(whole, rel=5e-3)
+    assert fitted(brain, 4, 4 * DWELL) == pytest.approx(whole, rel=0.02)
+    assert np.max(np.abs(fitted(brain, 2, 0.0) / whole - 1)) > 0.03  # what an unstated start costs
+
+
 def test_a_long_dead_time_is_left_and_said():
-    start = 2e-3
+    start = 3e-3
     result = preprocess(*scans(start), None, DEFAULT, hints=Hints(start=start, water_start=start))
     assert result.spectrum.n_points == N
     assert not result.step("pre_echo").applied
     assert result.step("pre_echo").parameters["remainder_s"] == pytest.approx(start)
-    assert [text for text in result.warnings if "starts 2 ms after its echo" in text]
+    assert [text for text in result.warnings if "starts 3 ms after its echo" in text]
 
 
 def test_the_eddy_phase_is_taken_at_the_same_time_after_the_echo():
@@ -160,6 +196,21 @@ def test_evidence_has_one_axis():
     assert result.evidence["ppm"].shape == (N - 4,)
     for name in ("eddy_current", "pre_echo", "water_removal"):
         assert result.evidence[f"{name}.before"].shape == result.evidence[f"{name}.after"].shape == (N - 4,)
+
+
+def test_the_interface_takes_the_start_from_the_headers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start = {"AcquisitionStartTime": -4 * DWELL}
+    for scan, name in zip(scans(-4 * DWELL), ("svs", "mrsref"), strict=True):
+        write(NiftiMrs(scan, header=start), tmp_path / f"{name}.nii.gz")
+    run = Preprocess(
+        svs=str(tmp_path / "svs.nii.gz"), conc=str(tmp_path / "mrsref.nii.gz"), settings=DEFAULT.model_dump_json()
+    ).run()
+    out = read(run.outputs.svs)
+    assert out.spectrum.n_points == read(run.outputs.mrsref).spectrum.n_points == N - 4
+    assert out.header["AcquisitionStartTime"] == 0.0
+    details = [step["Details"] for step in out.header["ProcessingApplied"]]
+    assert any("pre_echo: 4 points before the echo cut" in text for text in details)
 
 
 @pytest.mark.parametrize(("points", "water_left"), [(-4, 0), (2, 2)])
