@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import nibabel as nib
 
 ONE_THREAD = ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SCANNER = 1
+"""NIfTI code of scanner coordinates."""
+FORMS_MM = 1.0
+"""Distance at the corners of an image up to which qform and sform count as the same; a qform holds no shear."""
 COLUMNS = ("participant_id", "session", "voi", "GM", "WM", "CSF")
 
 
@@ -163,12 +167,13 @@ def load_regions(maps: TissueMaps) -> tuple[npt.NDArray[np.uint8], tuple[FloatAr
 
 
 def load_image(path: str | Path) -> nib.Nifti1Image:
-    """Open a NIfTI image and make sure that all of it can be read.
+    """Open a NIfTI image in scanner coordinates and make sure that all of it can be read.
 
     Raises
     ------
     InputError
-        Missing, empty, truncated or another format.
+        Missing, empty, truncated, another format, or placed in two ways by codes that do not tell which is the
+        scanner's.
     """
     import zlib
 
@@ -180,7 +185,31 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError) as error:
         words = " ".join(str(error).split())
         raise InputError(f"not a readable image ({words})", remedy="copy it again", path=path) from error
+    _keep_scanner_form(image, path)
     return image
+
+
+def _keep_scanner_form(image: nib.Nifti1Image, path: str | Path) -> None:
+    """Of a qform and an sform that disagree keep the one coded as scanner coordinates, where the spectra lie."""
+    if not hasattr(image, "get_sform"):
+        return  # a format with one affine only
+    qform, q_code = image.get_qform(coded=True)
+    sform, s_code = image.get_sform(coded=True)
+    if not q_code or not s_code:
+        return  # nibabel takes the only one
+    corners = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * [*image.shape[:3], 1]
+    apart = float(np.linalg.norm((corners @ (qform - sform).T)[:, :3], axis=1).max())
+    if apart <= FORMS_MM:
+        return
+    if (q_code == SCANNER) == (s_code == SCANNER):
+        raise InputError(
+            f"qform (code {int(q_code)}) and sform (code {int(s_code)}) place the image up to {apart:.0f} mm apart, "
+            "and the codes do not tell which is the scanner's",
+            remedy="convert the image again from DICOM, or set both to the scanner's coordinates with code 1",
+            path=path,
+        )
+    if q_code == SCANNER:
+        image.set_sform(None, code=0)
 
 
 def segment(t1w: str | Path, out_dir: str | Path, settings: TissueSection) -> TissueMaps:

@@ -12,8 +12,19 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mrs_pipeline.anatomy import fractions, load_maps, load_regions, place, register, segment, voxel_mask
-from mrs_pipeline.anatomy.segmentation import is_whole_head, working_grid
+from mrs_pipeline.anatomy import (
+    fractions,
+    load_image,
+    load_maps,
+    load_regions,
+    place,
+    read_maps,
+    register,
+    segment,
+    voxel_mask,
+)
+from mrs_pipeline.anatomy.io import write_segmentation
+from mrs_pipeline.anatomy.segmentation import Segmentation, is_whole_head, working_grid
 from mrs_pipeline.config import TissueSection
 from mrs_pipeline.errors import InputError
 
@@ -149,3 +160,107 @@ def test_a_broken_t1w_is_refused_with_its_name(tmp_path):
     with pytest.raises(InputError, match="could not be segmented") as error:
         segment(path, tmp_path / "maps", TissueSection())
     assert error.value.path == path
+
+
+def smooth_head():
+    """Return an oblique image of 1 mm with smooth texture."""
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", (5, -8, 12), degrees=True).as_matrix()
+    affine[:3, 3] = (-30, -35, -28)
+    return nib.Nifti1Image(1000 * np.maximum(phantom((60, 70, 57)), 0), affine)
+
+
+def at(grid, points):
+    """Sample a working grid at scanner coordinates of shape (n, 3)."""
+    index = np.linalg.inv(grid.affine) @ np.column_stack([points, np.ones(len(points))]).T
+    return ndimage.map_coordinates(grid.data, index[:3], order=1)
+
+
+def thick_slices(image):
+    """Return the image with three slices averaged into one: 1 x 1 x 3 mm."""
+    data = image.get_fdata(dtype=np.float32)
+    merged = data.reshape(*data.shape[:2], -1, 3).mean(axis=-1)
+    join = np.diag([1.0, 1.0, 3.0, 1.0])
+    join[2, 3] = 1.0
+    return nib.Nifti1Image(merged, image.affine @ join)
+
+
+def test_thick_slices_lie_where_thin_ones_do():
+    image = smooth_head()
+    points = np.random.default_rng(2).uniform(-14, 14, (2000, 3)) @ image.affine[:3, :3].T
+    points += image.affine[:3, :3] @ np.array([29.5, 34.5, 28.0]) + image.affine[:3, 3]
+    thin, thick = at(working_grid(image, 3.0), points), at(working_grid(thick_slices(image), 3.0), points)
+    assert thick.mean() == pytest.approx(thin.mean(), rel=0.01)
+    assert np.corrcoef(thin, thick)[0, 1] > 0.98
+    moved = thick_slices(image)
+    moved = nib.Nifti1Image(moved.dataobj, moved.affine @ nib.affines.from_matvec(np.eye(3), [0, 0, 1]))
+    assert np.corrcoef(thin, at(working_grid(moved, 3.0), points))[0, 1] < 0.95
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_order_in_which_an_axis_is_stored_does_not_matter(axis):
+    image = smooth_head()
+    flip = np.eye(4)
+    flip[axis, axis], flip[axis, 3] = -1, image.shape[axis] - 1
+    other = nib.Nifti1Image(np.flip(np.asarray(image.dataobj), axis).copy(), image.affine @ flip)
+    expected, found = working_grid(image, 2.0), working_grid(other, 2.0)
+    np.testing.assert_allclose(found.affine, expected.affine, atol=1e-9)
+    np.testing.assert_allclose(found.data, expected.data, atol=1e-2)
+
+
+def test_an_offset_and_a_scale_of_all_intensities_do_not_matter():
+    image = smooth_head()
+    shifted = nib.Nifti1Image(250 + np.float32(0.5) * np.asarray(image.dataobj), image.affine)
+    expected, found = working_grid(image, 2.0), working_grid(shifted, 2.0)
+    np.testing.assert_allclose(found.data, expected.data / 2, atol=0.01)
+
+
+def two_forms(path, q_code, s_code, shift_mm):
+    """Save an image whose sform lies ``shift_mm`` beside its qform; return the qform."""
+    image = smooth_head()
+    beside = image.affine.copy()
+    beside[0, 3] += shift_mm
+    image.set_sform(beside, code=s_code)
+    image.set_qform(image.get_qform() if q_code == 0 else smooth_head().affine, code=q_code)
+    nib.save(image, path)
+    return smooth_head().affine
+
+
+@pytest.mark.parametrize(
+    ("q_code", "s_code", "shift_mm", "kept"),
+    [
+        (1, 4, 30.0, "qform"),  # the sform holds MNI coordinates
+        (1, 2, 5.0, "qform"),  # the sform was aligned to something else
+        (2, 1, 5.0, "sform"),
+        (1, 1, 0.5, "sform"),
+        (0, 2, 30.0, "sform"),
+    ],
+)
+def test_of_two_places_that_of_the_scanner_counts(tmp_path, q_code, s_code, shift_mm, kept):
+    qform = two_forms(tmp_path / "T1w.nii.gz", q_code, s_code, shift_mm)
+    loaded = load_image(tmp_path / "T1w.nii.gz")
+    assert loaded.affine[0, 3] - qform[0, 3] == pytest.approx(0.0 if kept == "qform" else shift_mm, abs=1e-3)
+    np.testing.assert_allclose(loaded.affine[1:], qform[1:], atol=1e-4)
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (2, 4), (2, 2)])
+def test_two_places_without_a_choice_are_refused_in_words(tmp_path, codes):
+    two_forms(tmp_path / "T1w.nii.gz", *codes, 12.0)
+    with pytest.raises(InputError, match="up to 12 mm apart") as error:
+        load_image(tmp_path / "T1w.nii.gz")
+    assert "code 1" in error.value.remedy
+    assert error.value.path == tmp_path / "T1w.nii.gz"
+
+
+@pytest.mark.parametrize(("contrast", "doubtful"), [(1.4, True), (3.0, False)])
+def test_low_contrast_is_said(tmp_path, contrast, doubtful):
+    image = smooth_head()
+    share = np.full((20, 20, 20), 0.3, dtype=np.float32)
+    mni = np.zeros((5, 5, 5, 3), dtype=np.float32)
+    regions = np.full(share.shape, 2, dtype=np.uint8)
+    made = Segmentation(share, share, share, regions, mni, image.affine, image.affine, True, contrast)
+    write_segmentation(made, image, tmp_path)
+    warnings = read_maps(tmp_path).warnings
+    assert warnings == (
+        ("grey and white matter are only 1.4 SD apart: the tissue maps are doubtful",) if doubtful else ()
+    )
