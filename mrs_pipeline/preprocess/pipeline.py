@@ -265,12 +265,13 @@ def _correct_eddy(state: State, reference_scan: Spectrum | None, settings: Prepr
 def _to_echo_top(state: State, start: float) -> State:
     """Cut the points before the echo that the header states, or put back the few that are missing after it."""
     scan = state.spectrum
-    planned = echo.plan(start, scan.dwell, restore=True)
+    proton = scan.nucleus == PROTON
+    planned = echo.plan(start, scan.dwell, restore=proton)
     points, rest = planned.points, planned.remainder_s
     numbers = {"start_s": start, "points": points, "remainder_s": rest}
     if points == 0:
-        state = state.skipped("pre_echo", _why_kept(rest, scan.dwell), **numbers)
-        return state.warn(_left_late(rest)) if rest > scan.dwell else state
+        state = state.skipped("pre_echo", _why_kept(rest, scan), **numbers)
+        return state.warn(_left_late(rest)) if proton and rest > scan.dwell / 2 else state
     words = f"{-points} points before the echo cut" if points < 0 else f"{points} points after the echo predicted"
     said = f"{words} (AcquisitionStartTime {1e3 * start:.4g} ms)"
     moved = state.done("pre_echo", said, lambda one: echo.to_echo_top(one, points), **numbers)
@@ -278,12 +279,14 @@ def _to_echo_top(state: State, start: float) -> State:
     return moved.warn(f"The scan started after its echo: {said}.") if points > 0 else moved
 
 
-def _why_kept(rest: float, dwell: float) -> str:
+def _why_kept(rest: float, scan: Spectrum) -> str:
     """Say why no point is cut or put in front."""
     if rest == 0.0:
         return "no start before or after the echo is stated"
-    if abs(rest) <= dwell / 2:
+    if abs(rest) <= scan.dwell / 2:
         return f"the first point lies {1e6 * rest:.0f} us after the echo, less than half a dwell time"
+    if scan.nucleus != PROTON:
+        return f"the first point lies {1e3 * rest:.3g} ms after the echo; the fit of peaks finds its begin time"
     return "too much is missing after the echo to be predicted"
 
 

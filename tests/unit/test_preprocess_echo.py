@@ -165,6 +165,16 @@ def test_a_long_dead_time_is_left_and_said():
     assert [text for text in result.warnings if "starts 3 ms after its echo" in text]
 
 
+def test_another_nucleus_keeps_its_begin_time_for_the_fit_of_peaks():
+    scan = Spectrum(scans(2 * DWELL)[0].fid, DWELL, 49.9, nucleus="31P", reference_ppm=0.0)
+    result = preprocess(scan, None, None, DEFAULT, hints=Hints(start=2 * DWELL))
+    assert result.spectrum.n_points == N
+    assert result.step("pre_echo").reason.endswith("1 ms after the echo; the fit of peaks finds its begin time")
+    assert not any("after its echo" in text for text in result.warnings)
+    early = preprocess(scan, None, None, DEFAULT, hints=Hints(start=-2 * DWELL))
+    assert early.spectrum.n_points == N - 2
+
+
 def test_the_eddy_phase_is_taken_at_the_same_time_after_the_echo():
     def bend(time):
         return np.exp(1.5j * np.exp(-np.abs(time) / 0.01))
