@@ -18,7 +18,8 @@ MISFIT_NOISE = 3.0
 MISFIT_SHARE = 0.06
 """A misfit is a residual above 3 noise SDs (root mean square) that is also above 6 % of the tallest metabolite peak."""
 FAILED_SHARE = 0.3
-LEAST_SNR = 3.0
+LEAST_SNR = 5.0
+"""Pure noise comes out with up to 4."""
 STRUCTURE_LAGS = 3
 STRONG = {**{name: COMBINED[name] for name in ("tNAA", "tCr")}, "tCho": (*COMBINED["tCho"], "Cho")}
 

@@ -28,8 +28,8 @@ def stick_basis() -> Basis:
     return Basis(tuple(LINES), np.array(fids), DWELL, MHZ, 4.65, te1=0.03)
 
 
-def spectrum_of(fid: np.ndarray, noise: float = 0.1) -> Spectrum:
-    rng = np.random.default_rng(2)
+def spectrum_of(fid: np.ndarray, noise: float = 0.1, seed: int = 2) -> Spectrum:
+    rng = np.random.default_rng(seed)
     return Spectrum(fid + noise * (rng.normal(size=POINTS) + 1j * rng.normal(size=POINTS)), DWELL, MHZ, 4.65)
 
 
@@ -39,8 +39,9 @@ def brain() -> np.ndarray:
     return fid * np.exp(-np.pi * 2 * time - (np.pi * 5.0 * time) ** 2 / (4 * np.log(2)))
 
 
-def test_noise_alone_fails_and_says_so():
-    fit = fit_spectrum(spectrum_of(np.zeros(POINTS), 1.0), stick_basis(), FitSection())
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_alone_fails_and_says_so(seed):
+    fit = fit_spectrum(spectrum_of(np.zeros(POINTS), 1.0, seed), stick_basis(), FitSection())
     assert fit.status == "failed"
     assert {"no_signal", "no_tCr"} & set(fit.flags)
     assert len(fit.notes) == len(fit.flags)
