@@ -148,7 +148,17 @@ class Report(MrsInterface):
             before = read_rows(self.inputs.baseline_concentrations)
             changes = visit_changes(before, read_rows(self.inputs.concentrations))
         session = overlap.get("session", "baseline")
-        return (VisitView(session, overlap.get("dice"), overlap.get("distance_mm"), changes),)
+        moved = overlap.get("tissue_change")
+        return (
+            VisitView(
+                session,
+                overlap.get("dice"),
+                overlap.get("distance_mm"),
+                changes,
+                angle_deg=overlap.get("angle_deg"),
+                tissue_change=None if moved is None else tuple(moved),
+            ),
+        )
 
     def _edited(self) -> EditedView | None:
         """Return the difference of an edited scan."""
