@@ -31,9 +31,9 @@ SET_WORDS = {"itt": "as allocated", "per-protocol": "per protocol", "qc-all": "a
 LEGEND = (
     "ANCOVA: value at the visit, adjusted for baseline. Change score: difference of the changes. Constrained LDA: all "
     "visits of everyone with any of them, arms sharing one baseline mean. As allocated: everyone scanned at baseline, "
-    "with the scans that passed; any quality: the same people with every scan that has a result. Joint fit: changes "
-    "from the fit of all visits together."
+    "with the scans that passed; any quality: the same people with every scan that has a result."
 )
+JOINT_LEGEND = " Joint fit: changes from the fit of all visits together."
 
 
 def trial_page(comparison: stats.Comparison, study: Study) -> str:
@@ -74,7 +74,7 @@ def trial_page(comparison: stats.Comparison, study: Study) -> str:
         references=REFERENCES,
         models=MODEL_WORDS,
         sets=SET_WORDS,
-        legend=LEGEND,
+        legend=LEGEND + (JOINT_LEGEND if _has_joint(comparison) else ""),
         version=__version__,
     )
 
@@ -319,9 +319,13 @@ def methods_text(study: Study, comparison: stats.Comparison) -> list[str]:
     return [population, errors, families, sizes]
 
 
+def _has_joint(comparison: stats.Comparison) -> bool:
+    return bool((comparison.effects["model"] == stats.JOINT_MODEL).any())
+
+
 def _joint_sentence(comparison: stats.Comparison) -> str:
     """Say what the joint fit of visits is, where it was compared."""
-    if not (comparison.effects["model"] == stats.JOINT_MODEL).any():
+    if not _has_joint(comparison):
         return ""
     return (
         " One of them uses the joint fit of each participant's visits: its changes were compared between arms with "
