@@ -30,6 +30,7 @@ from mrs_pipeline.fit.selection import stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
 from mrs_pipeline.fit.start import find_shift_and_phase, noise_sd
 from mrs_pipeline.fit.summary import summarise
+from mrs_pipeline.fit.uncertainty import scaled_inverse
 from mrs_pipeline.fit.verdict import findings, residual
 from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
 
@@ -249,11 +250,11 @@ def _measured_file(settings: FitSection) -> str:
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
     """Fit coarsely, then twice in full, each time at the stiffness the criterion finds.
 
-    With ``lineshape = "auto"`` the first full fit is made with a line close to Voigt and with one far from it, and the
-    second goes on with the one that has more evidence.
+    With ``lineshape = "auto"`` the first full fit lets the line go far from Voigt; the second holds it close to Voigt
+    unless the first has evidence against that.
     """
     auto = settings.lineshape == "auto"
-    model = _model(prepared, settings, ppm, "near" if auto else settings.lineshape)
+    model = _model(prepared, settings, ppm, "asymmetric" if auto else settings.lineshape)
     data = np.asarray(model.to_window(prepared.spectrum.fid).real)
     weight = water_weight(_axis(model, prepared))
     baseline = None if settings.baseline == "none" else make_baseline(data.size, ppm[1] - ppm[0], weight)
@@ -271,34 +272,57 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         solution = solve(objective, theta, tolerance=tolerance)
         spent += objective.evaluations
         if auto and gain is None:
-            wide = _model(prepared, settings, ppm, "asymmetric")
-            other = Objective(wide, data, noise, baseline, stiffness, rows, weight)
-            skewed = solve(other, solution.theta, tolerance=tolerance)
-            spent += other.evaluations
-            gain = lineshape_gain(objective, solution, other, skewed)
-            if gain > -WIDE_LINESHAPE_ODDS:
-                model, objective, solution = wide, other, skewed
+            near = _model(prepared, settings, ppm, "near")
+            gain = lineshape_gain(objective, solution.theta, near)
+            model = model if gain > -WIDE_LINESHAPE_ODDS else near
     return Fitted(prepared, objective, solution, ppm, spent, search, gain)
 
 
-def lineshape_gain(near: Objective, first: Solution, wide: Objective, second: Solution) -> float:
+def lineshape_gain(wide: Objective, theta: FloatArray, near: Model) -> float:
     r"""Twice the log evidence that a line far from Voigt has over one close to it.
+
+    Parameters
+    ----------
+    wide, theta
+        Problem with the wide priors, and its solution.
+    near
+        The same model with the narrow ones.
 
     Notes
     -----
-    Laplace's approximation (MacKay 1992, doi:10.1162/neco.1992.4.3.415) at the same stiffness and with the same free
-    parameters: :math:`\Delta[\chi^2 + \ln\det J^TJ + 2\sum\ln\sigma_j]` with the Jacobian of data and priors. The
-    noise is what the wide fit leaves over, where that is less than what the first fit was weighed with.
+    Laplace's approximation (MacKay 1992, doi:10.1162/neco.1992.4.3.415). With the posterior mean :math:`\mu` and
+    covariance :math:`C` of the lineshape parameters under the wide prior :math:`S_w` the likelihood is a Gaussian with
+    :math:`V^{-1} = C^{-1} - S_w^{-1}` and mean :math:`m = VC^{-1}\mu`, so that any prior :math:`S` has
+    :math:`-2\ln E = \ln|I + SV^{-1}| + m^T(V + S)^{-1}m`. The noise is what the fit leaves over, where that is less
+    than what it was weighed with.
     """
-    left = _effective_noise(wide, second.theta, min(near.noise_sd, wide.noise_sd))
-    tempered = max((near.noise_sd / left) ** 2, 1.0)
-    return tempered * (first.cost - second.cost) + _log_volume(near, first.theta) - _log_volume(wide, second.theta)
+    names = [wide.model.names[position] for position in wide.varying]
+    shape = np.array([name.startswith(("eddy_", "envelope_")) for name in names])
+    jacobian = wide.jacobian(theta)
+    curvature = jacobian.T @ jacobian
+    across = curvature[np.ix_(shape, ~shape)]
+    others = scaled_inverse(curvature[np.ix_(~shape, ~shape)])
+    likelihood = curvature[np.ix_(shape, shape)] - across @ others @ across.T
+    place = wide.varying[shape]
+    prior = np.diag(1.0 / wide.model.sd[place] ** 2)
+    pull = likelihood @ theta[place]  # C^-1 mu = V^-1 m
+    left = _effective_noise(wide, theta, wide.noise_sd * 1e-3)
+    tempered = max((wide.noise_sd / left) ** 2, 1.0)
+    information = tempered * (likelihood - prior)
+    scores = [_minus_log_evidence(information, tempered * pull, model.sd[place]) for model in (near, wide.model)]
+    return scores[0] - scores[1]
 
 
-def _log_volume(objective: Objective, theta: FloatArray) -> float:
-    """Twice the logarithm of prior over posterior volume, up to what both lineshapes share."""
-    jacobian, sd = objective.jacobian(theta), objective.model.sd[objective.varying]
-    return float(np.linalg.slogdet(jacobian.T @ jacobian)[1] + 2.0 * np.sum(np.log(sd[np.isfinite(sd)])))
+def _minus_log_evidence(information: FloatArray, pull: FloatArray, sd: FloatArray) -> float:
+    """Minus twice the log evidence of a prior of mean zero, up to what does not depend on it.
+
+    Notes
+    -----
+    With :math:`b = V^{-1}m`: :math:`m^T(V+S)^{-1}m = b^T V b - b^T(V^{-1} + S^{-1})^{-1}b`; the first term is common.
+    """
+    scaled = sd[:, None] * information * sd
+    _, volume = np.linalg.slogdet(np.eye(sd.size) + scaled)
+    return float(volume - (sd * pull) @ np.linalg.solve(np.eye(sd.size) + scaled, sd * pull))
 
 
 def _axis(model: Model, prepared: Prepared) -> FloatArray:

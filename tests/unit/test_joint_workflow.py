@@ -41,14 +41,8 @@ def test_files_of_the_joint_fit_have_no_session(kind):
 
 
 def test_the_peak_model_has_no_joint_fit_and_that_is_said(tmp_path):
-    asked = job(tmp_path, [scan("bl"), scan("w12")], {"model": "peaks"})
-    fit_regions(
-        asked, [ScanOutcome("sub-01_ses-bl_voi-acc", "ok", ""), ScanOutcome("sub-01_ses-w12_voi-acc", "ok", "")]
-    )
-    region = next(iter(regions(asked)))
-    found = record(tmp_path, region)
-    assert found["status"] == "failed"
-    assert "peaks" in found["words"]
+    with pytest.raises(ValueError, match="joint_visits belongs to model"):
+        job(tmp_path, [scan("bl"), scan("w12")], {"model": "peaks"})
 
 
 def test_a_visit_without_its_files_fails_in_words_and_leaves_nothing_old(tmp_path):
