@@ -11,7 +11,7 @@ import numpy as np
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection, preset_names, read_preset
 from mrs_pipeline.errors import BasisError, FitError
-from mrs_pipeline.fit.engine import fit_spectrum
+from mrs_pipeline.fit.engine import fit_once
 from mrs_pipeline.fit.priors import Peak, PeakFamily, Priors, load_priors
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.spectrum import FloatArray, Spectrum
@@ -103,7 +103,7 @@ def fit_difference(
         }
     )
     priors = difference_priors(load_priors(settings.priors), known, members, off_ppm)
-    result = fit_spectrum(spectrum, members, chosen, priors)
+    result = fit_once(spectrum, members, chosen, priors)
     present = [name for name in known.plus if name in result.names]
     if len(present) < 2:
         return result

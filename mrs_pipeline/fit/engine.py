@@ -103,31 +103,8 @@ class Fitted:
     lineshape_gain: float | None = None
 
 
-def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> FitResult:
-    """Fit a linear combination of metabolites, macromolecules, lipids and a smooth baseline.
-
-    Parameters
-    ----------
-    spectrum
-        One preprocessed FID (true first point, water removed), shape ``(n_points,)``.
-    basis
-        Metabolite signals for the same sequence and field; resampled here.
-    settings
-        The ``[fit]`` section.
-    priors
-        Prior set; ``None``: that of the settings.
-
-    Returns
-    -------
-    FitResult
-        Amplitudes per molecule in basis units with covariances, curves, status and flags.
-
-    Raises
-    ------
-    FitError
-        The spectrum cannot be fitted at all: more than one FID, no signal, not finite, or a window outside its
-        bandwidth.
-    """
+def fit_once(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> FitResult:
+    """Fit without sampling the uncertainty; everything else as :func:`mrs_pipeline.fit.posterior.fit_spectrum`."""
     with one_thread():
         return summarise(*minimise(spectrum, basis, settings, priors))
 

@@ -51,7 +51,7 @@ def fit_spectrum(spectrum: Spectrum, basis: Basis, settings: FitSection, priors:
     """
     plain = settings.model_copy(update={"posterior": "none"})
     if settings.posterior == "none":
-        return engine.fit_spectrum(spectrum, basis, plain, priors)
+        return engine.fit_once(spectrum, basis, plain, priors)
     with engine.one_thread():
         fitted, flags, notes = engine.minimise(spectrum, basis, plain, priors)
         result = summarise(fitted, flags, notes)
