@@ -150,7 +150,14 @@ def convert(request: ConvertRequest, progress: Callable[[str], None]) -> Convert
             participants_table([], None, read_table(table), table)
     with tempfile.TemporaryDirectory(prefix="mrs-convert-") as work:
         staged, problems = _convert_all(plan, Path(work), request.nprocs, progress)
-        lines, done = publish(request.bids_dir, plan.jobs, staged, problems, overwrite=request.overwrite)
+        lines, done = publish(
+            request.bids_dir,
+            plan.jobs,
+            staged,
+            problems,
+            overwrite=request.overwrite,
+            needs_t1w=request.study.tissue.needs_t1w,
+        )
     write_top_files(request.bids_dir, request.study, request.study_path, request.participants, done)
     every = sorted_lines([*plan.lines, *lines])
     return ConvertOutcome(tuple(every), write_table(request.bids_dir, every))

@@ -53,6 +53,7 @@ def publish(
     problems: Sequence[Problem],
     *,
     overwrite: bool,
+    needs_t1w: bool = True,
 ) -> tuple[list[Line], list[Published]]:
     """Put staged files into the dataset, then write their sidecars with the links.
 
@@ -68,6 +69,8 @@ def publish(
         What became of them.
     overwrite
         Replace differing files.
+    needs_t1w
+        Say of a spectrum that its visit has no T1w.
     """
     lines = [_problem_line(jobs[item.job], item.problem, item.remedy) for item in problems]
     done: list[Published] = []
@@ -80,7 +83,7 @@ def publish(
             lines.append(_problem_line(job, error.problem, error.remedy))
             continue
         done.append(Published(item, job, path, status, item.warnings))
-    done = [_with_sidecar(bids_dir, item, overwrite=overwrite) for item in done]
+    done = [_with_sidecar(bids_dir, item, overwrite=overwrite, needs_t1w=needs_t1w) for item in done]
     lines += [_done_line(bids_dir, item) for item in done]
     return lines, done
 
@@ -116,9 +119,11 @@ def _put(content: bytes, path: Path, *, overwrite: bool, claimed: set[Path]) -> 
     return "replaced"
 
 
-def _with_sidecar(bids_dir: Path, item: Published, *, overwrite: bool) -> Published:
+def _with_sidecar(bids_dir: Path, item: Published, *, overwrite: bool, needs_t1w: bool) -> Published:
     """Write the sidecar of a published file; one edited by hand is kept, but for its links."""
     links, warnings = _links(bids_dir, item)
+    if needs_t1w and "_svs" in item.path.name and "AnatomicalImage" not in links:
+        warnings.append("no T1w image of this visit: its tissue cannot be segmented")
     content = {**item.staged.sidecar, **links}
     path = item.path.with_name(item.path.name.removesuffix(".nii.gz") + ".json")
     if not content and not path.exists():

@@ -13,7 +13,7 @@ from mrs_pipeline.bids import derivative_path
 
 def segment_all(job: ParticipantJob) -> dict[Path, Maps]:
     """Make tissue maps of every T1w that a scan needs."""
-    if job.study.tissue.source not in {"segment", "derivatives", "fsl", "spm"}:
+    if not job.study.tissue.needs_t1w:
         return {}
     return {t1w: _segment(job, t1w) for t1w in sorted({scan.t1w for scan in job.scans if scan.t1w is not None})}
 

@@ -114,7 +114,7 @@ def check_scan(
         assumed = () if problems else _basis(nifti, sidecar, study, basis_file)
     except MrsError as error:
         return Preflight(scan.key, CANNOT, problems=(_said(error),))
-    missing = [text for text in scan.warnings if "no water" not in text and "no T1w" not in text]
+    missing = [text for text in scan.warnings if "no water" not in text]
     water, lost = _water(scan)
     missing += [*lost, *_tissue(scan, study, tissue_rows), *_timing(nifti)]
     deviations = (*_protocol(nifti, sidecar, study, scan), *_labels(scan, study))
@@ -223,12 +223,13 @@ def _water(scan: Scan) -> tuple[bool, list[str]]:
 
 def _tissue(scan: Scan, study: Study, rows: Sequence[dict[str, str]]) -> list[str]:
     """Return what the tissue correction lacks."""
-    source = study.tissue.source
-    if source == "none" or (source == "segment" and scan.t1w is not None) or any(_is_of(row, scan) for row in rows):
+    if study.tissue.source == "none" or any(_is_of(row, scan) for row in rows):
         return []
-    if source == "segment":
+    if not study.tissue.needs_t1w:
+        return ["no row in the tissue table: no tissue correction"]
+    if scan.t1w is None:
         return ["no T1w image of this visit and no row in a tissue table: no tissue correction"]
-    return ["no row in the tissue table: no tissue correction"] if source == "table" else []
+    return []
 
 
 def _is_of(row: dict[str, str], scan: Scan) -> bool:

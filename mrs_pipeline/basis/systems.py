@@ -88,7 +88,7 @@ def molecule_names() -> tuple[str, ...]:
 
 
 def literature() -> dict[str, dict[str, str]]:
-    """Return the literature table: key -> ``{"doi" or "pmid": ..., "text": ...}``."""
+    """Return the literature table: key -> ``{"doi", "pmid" or "url": ..., "checked": ..., "text": ...}``."""
     return dict(_table()["sources"])
 
 

@@ -113,7 +113,8 @@ def link_anatomical(
 ) -> tuple[Path | None, tuple[str, ...]]:
     """Find the T1w image of the same visit: ``AnatomicalImage``, else the one beside the spectrum.
 
-    Another visit's image is never taken: the voxel's coordinates do not hold there.
+    Another visit's image is never taken: the voxel's coordinates do not hold there. That there is none is no warning
+    here: whether it is missed depends on the source of the tissue fractions (``TissueSection.needs_t1w``).
     """
     warnings: list[str] = []
     for uri in _as_list(sidecar.get("AnatomicalImage")):
@@ -122,7 +123,7 @@ def link_anatomical(
             return found, tuple(warnings)
         warnings.append(f"AnatomicalImage names a file that is not there: {uri}")
     if not candidates:
-        return None, (*warnings, "no T1w image of this visit: its tissue cannot be segmented")
+        return None, tuple(warnings)
     ranked = sorted(
         candidates, key=lambda item: (item.entities.ce is not None, len(item.entities.labels()), item.path.name)
     )

@@ -244,6 +244,11 @@ class TissueSection(Section):
     )
     expected: dict[str, ExpectedPlace] = _f({}, "Per voi label: where the voxel should lie.")
 
+    @property
+    def needs_t1w(self) -> bool:
+        """Whether the fractions come from maps of a T1w image; a table and ``none`` do without."""
+        return self.source in {"segment", "derivatives", "fsl", "spm"}
+
 
 class QuantifySection(Section):
     """From amplitudes to concentrations."""

@@ -40,8 +40,8 @@ COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
 TOLERANCES = (1e-2, 1e-5)
 """Relative change of cost at which the first and the second full fit stop; tighter ones change nothing but the time."""
-WIDE_LINESHAPE_ODDS = 2.0
-"""Twice the log prior odds of a line far from Voigt over one close to it; see docs/fit.md."""
+LINESHAPE_SHARES = np.linspace(0.0, 1.0, 9)
+"""How far the prior of the lineshape may reach: 0 close to a Voigt line, 1 far from it, geometric between; alike likely."""
 ARTEFACT_PPM = (0.6, 1.75)
 ARTEFACT_SPACING_PPM = 0.12
 ARTEFACT_DEPTH = 8.0
@@ -76,6 +76,22 @@ class Prepared:
     priors: Priors
 
 
+@dataclass(frozen=True)
+class LineshapeReach:
+    """How far from a Voigt line a spectrum asks the prior to reach.
+
+    Parameters
+    ----------
+    share
+        Posterior mean of the place between the prior close to a Voigt line (0) and the one far from it (1).
+    gain
+        Twice the log evidence of the far one over the close one.
+    """
+
+    share: float
+    gain: float
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """A finished minimisation with what it was run on.
@@ -90,8 +106,8 @@ class Fitted:
         Model evaluations of all stages.
     search
         Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(K, K)``.
-    lineshape_gain
-        Twice the log evidence of a line far from Voigt over one close to it; ``None`` where nothing was chosen.
+    lineshape
+        How far from a Voigt line the spectrum asks the prior to reach; ``None`` where that was set.
     """
 
     prepared: Prepared
@@ -100,7 +116,7 @@ class Fitted:
     ppm: tuple[float, float]
     evaluations: int
     search: FloatArray
-    lineshape_gain: float | None = None
+    lineshape: LineshapeReach | None = None
 
 
 def fit_once(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> FitResult:
@@ -227,8 +243,8 @@ def _measured_file(settings: FitSection) -> str:
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
     """Fit coarsely, then twice in full, each time at the stiffness the criterion finds.
 
-    With ``lineshape = "auto"`` the first full fit lets the line go far from Voigt; the second holds it close to Voigt
-    unless the first has evidence against that.
+    With ``lineshape = "auto"`` the first full fit lets the line go far from Voigt; the second holds it as close to Voigt
+    as the evidence of the first says.
     """
     auto = settings.lineshape == "auto"
     model = _model(prepared, settings, ppm, "asymmetric" if auto else settings.lineshape)
@@ -239,7 +255,7 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
     none = np.zeros((0, len(prepared.components)))
     objective = Objective(model, data, prepared.noise, baseline, coarse, none, weight)
     solution = _coarse(objective)
-    spent, gain = objective.evaluations, None
+    spent, reach = objective.evaluations, None
     for tolerance in TOLERANCES:
         theta = solution.theta
         noise = _effective_noise(objective, theta, prepared.noise)
@@ -248,15 +264,15 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         objective = Objective(model, data, noise, baseline, stiffness, rows, weight)
         solution = solve(objective, theta, tolerance=tolerance)
         spent += objective.evaluations
-        if auto and gain is None:
+        if auto and reach is None:
             near = _model(prepared, settings, ppm, "near")
-            gain = lineshape_gain(objective, solution.theta, near)
-            model = model if gain > -WIDE_LINESHAPE_ODDS else near
-    return Fitted(prepared, objective, solution, ppm, spent, search, gain)
+            reach = lineshape_reach(objective, solution.theta, near)
+            model = near.reaching(model, reach.share)
+    return Fitted(prepared, objective, solution, ppm, spent, search, reach)
 
 
-def lineshape_gain(wide: Objective, theta: FloatArray, near: Model) -> float:
-    r"""Twice the log evidence that a line far from Voigt has over one close to it.
+def lineshape_reach(wide: Objective, theta: FloatArray, near: Model) -> LineshapeReach:
+    r"""Find by evidence how far from a Voigt line the prior should let the common line go.
 
     Parameters
     ----------
@@ -270,8 +286,10 @@ def lineshape_gain(wide: Objective, theta: FloatArray, near: Model) -> float:
     Laplace's approximation (MacKay 1992, doi:10.1162/neco.1992.4.3.415). With the posterior mean :math:`\mu` and
     covariance :math:`C` of the lineshape parameters under the wide prior :math:`S_w` the likelihood is a Gaussian with
     :math:`V^{-1} = C^{-1} - S_w^{-1}` and mean :math:`m = VC^{-1}\mu`, so that any prior :math:`S` has
-    :math:`-2\ln E = \ln|I + SV^{-1}| + m^T(V + S)^{-1}m`. The noise is what the fit leaves over, where that is less
-    than what it was weighed with.
+    :math:`-2\ln E = \ln|I + SV^{-1}| + m^T(V + S)^{-1}m`. That is evaluated for prior SDs between the narrow and the
+    wide ones, :math:`s_n^{1-q}s_w^q`, and q averaged with the evidence as weight: the mean moves smoothly with the data,
+    where the best value would jump. The noise is what the fit leaves over, where that is less than what it was weighed
+    with.
     """
     names = [wide.model.names[position] for position in wide.varying]
     shape = np.array([name.startswith(("eddy_", "envelope_")) for name in names])
@@ -286,8 +304,10 @@ def lineshape_gain(wide: Objective, theta: FloatArray, near: Model) -> float:
     left = _effective_noise(wide, theta, wide.noise_sd * 1e-3)
     tempered = max((wide.noise_sd / left) ** 2, 1.0)
     information = tempered * (likelihood - prior)
-    scores = [_minus_log_evidence(information, tempered * pull, model.sd[place]) for model in (near, wide.model)]
-    return scores[0] - scores[1]
+    sds = [near.sd[place] ** (1.0 - share) * wide.model.sd[place] ** share for share in LINESHAPE_SHARES]
+    scores = np.array([_minus_log_evidence(information, tempered * pull, sd) for sd in sds])
+    weight = np.exp(-0.5 * (scores - scores.min()))
+    return LineshapeReach(float(LINESHAPE_SHARES @ weight / weight.sum()), float(scores[0] - scores[-1]))
 
 
 def _minus_log_evidence(information: FloatArray, pull: FloatArray, sd: FloatArray) -> float:

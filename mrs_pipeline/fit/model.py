@@ -16,7 +16,7 @@ so that its real part carries all the information of the FID with independent no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,14 @@ class Parameter:
     sd: float
     lower: float
     upper: float
+
+
+def _between(near: Parameter, wide: Parameter, share: float) -> Parameter:
+    """Interpolate SD and bounds of one parameter; the same where both models agree."""
+    if near.sd == wide.sd:
+        return near
+    factor = (wide.sd / near.sd) ** share
+    return replace(near, sd=near.sd * factor, lower=near.lower * factor, upper=near.upper * factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +108,11 @@ class Model:
     @cached_property
     def _own_width(self) -> npt.NDArray[np.int_]:
         return np.array([self.index.get(f"width_{token(name)}", -1) for name in self.components.names])
+
+    def reaching(self, wide: Model, share: float) -> Model:
+        """Return this model with prior SDs and bounds moved by ``share`` (0-1, geometric) towards those of ``wide``."""
+        moved = tuple(_between(ours, far, share) for ours, far in zip(self.parameters, wide.parameters, strict=True))
+        return replace(self, parameters=moved)
 
     def to_window(self, fids: npt.NDArray[Any]) -> ComplexArray:
         """Zero-filled spectrum over the window, shape ``(..., n)``."""

@@ -76,7 +76,8 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
             "whiteness": whiteness(residual(fitted)),
             **{f"structure_{name}": value for name, value in structure(fitted).items()},
             "effective_dimensions": _dimensions(fitted),
-            "lineshape_gain": fitted.lineshape_gain,
+            "lineshape_gain": None if fitted.lineshape is None else fitted.lineshape.gain,
+            "lineshape_share": None if fitted.lineshape is None else fitted.lineshape.share,
             **{f"prior_scale_{family}": value for family, value in spread.prior_scale.items()},
         },
     )

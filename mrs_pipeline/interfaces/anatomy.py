@@ -95,7 +95,7 @@ class VoxelTissue(MrsInterface):
 
         settings = TissueSection.model_validate_json(self.inputs.settings)
         warnings: list[str] = [self.inputs.problem] if self.inputs.problem else []
-        mask = self._mask(cwd, warnings)
+        mask = self._mask(cwd, settings, warnings)
         fractions = None if settings.source == "none" else self._fractions(mask, warnings)
         if settings.source == "none":
             warnings.append("no tissue correction: [tissue] source is none")
@@ -128,7 +128,7 @@ class VoxelTissue(MrsInterface):
             scan.transmit_ppm,
         )
 
-    def _mask(self, cwd: Path, warnings: list[str]) -> str:
+    def _mask(self, cwd: Path, settings: TissueSection, warnings: list[str]) -> str:
         """Write the voxel's mask on the T1w grid; empty, with the reason said, where that cannot be."""
         import numpy as np
 
@@ -136,7 +136,9 @@ class VoxelTissue(MrsInterface):
         from mrs_pipeline.nifti_mrs import read
 
         if not isdefined(self.inputs.t1w):
-            return ""  # the index has said that there is no T1w
+            if settings.needs_t1w:
+                warnings.append("no T1w image of this visit: its tissue cannot be segmented")
+            return ""
         scan = read(self.inputs.svs)
         if not scan.is_localised:
             warnings.append("the spectrum states no position: its voxel cannot be placed on the T1w")

@@ -18,6 +18,9 @@ COMPARTMENTS = ("gm", "wm", "csf")
 OVERRIDDEN = "study.toml [quantify.overrides]"
 """Source of a constant that the user gave; age does not change it."""
 
+KINDS = ("primary", "tables", "table", "choice", "definition")
+"""How far a value was checked: in the paper, in two independent tables, in one table, own choice, no measurement."""
+
 CONVENTIONS: dict[str, tuple[str, ...]] = {
     "csf": ("mole", "volume"),
     "metabolite_relaxation": ("per-compartment", "mean-times"),
@@ -37,11 +40,14 @@ class Constant:
         Standard deviation that stands for the range in the literature; 0 for a definition.
     doi
         DOI or address of the source.
+    kind
+        One of ``KINDS``; ``"user"`` for an override, empty where a preset reproduces another tool.
     """
 
     value: float
     sd: float = 0.0
     doi: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def _shipped(name: str) -> dict[str, Any]:
 
 def _table(raw: Mapping[str, Any]) -> dict[str, Constant]:
     return {
-        key: Constant(float(entry["value"]), float(entry.get("sd", 0.0)), str(entry["doi"]))
+        key: Constant(float(entry["value"]), float(entry.get("sd", 0.0)), str(entry["doi"]), str(entry.get("kind", "")))
         for key, entry in raw.items()
     }
 
@@ -185,7 +191,7 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
             else [f"{rest}_{c}" for c in (*COMPARTMENTS, "mean") if f"{rest}_{c}" in constants.water]
         )
         if names:
-            new = {name: Constant(value, 0.0, OVERRIDDEN) for name in names}
+            new = {name: Constant(value, 0.0, OVERRIDDEN, "user") for name in names}
             return replace(constants, water={**constants.water, **new})
         raise _unknown(key, known)
     if kind == "metabolite" and rest in METABOLITE_KEYS:
@@ -194,7 +200,7 @@ def _overridden(constants: Constants, key: str, value: float | dict[str, float])
         )
         metabolites = dict(constants.metabolites)
         for name, seconds in per_metabolite.items():
-            new = {k: Constant(seconds, 0.0, OVERRIDDEN) for k in METABOLITE_KEYS[rest]}
+            new = {k: Constant(seconds, 0.0, OVERRIDDEN, "user") for k in METABOLITE_KEYS[rest]}
             metabolites[name] = {**constants.metabolite(name), **new}
         return replace(constants, metabolites=metabolites)
     raise _unknown(
@@ -241,7 +247,7 @@ def _aged(key: str, old: Constant, slope: Constant, years: float) -> Constant:
         return old
     factor = 1 + slope.value * years
     sd = math.hypot(old.sd * factor, old.value * slope.sd * years)
-    return Constant(old.value * factor, sd, f"{old.doi}; age: {slope.doi}")
+    return Constant(old.value * factor, sd, f"{old.doi}; age: {slope.doi}", slope.kind)
 
 
 METABOLITE_KEYS: dict[str, tuple[str, ...]] = {

@@ -1,14 +1,20 @@
 """Room: synthetic. Spectra, heads and whole trials with planted truth, written as scanner files.
 
 Imports neither ``fit`` nor ``quantify`` nor ``preprocess``: signal is summed from moles per compartment by its own
-code.
+code. The constants of the planted truth are data of the preset ``default``, read through ``config``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mrs_pipeline.synthetic.constants import Constants, Relaxation, WaterConstants, typical_concentrations
+from mrs_pipeline.synthetic.constants import (
+    Constants,
+    Relaxation,
+    WaterConstants,
+    other_laboratory,
+    typical_concentrations,
+)
 from mrs_pipeline.synthetic.settings import (
     REGIONS,
     Acquisition,
@@ -62,6 +68,7 @@ __all__ = [
     "TrialTruth",
     "WaterConstants",
     "no_artefacts",
+    "other_laboratory",
     "simulate_spectrum",
     "simulate_transients",
     "strong_head",

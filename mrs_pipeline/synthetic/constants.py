@@ -1,22 +1,31 @@
 """Water content, relaxation times and typical concentrations from which the synthetic signals are summed.
 
-These are re-entered from the literature on their own, not read from the quantification presets, so that planted truth
-does not depend on the code it judges. What a trial used is written to ``truth/constants.json``.
+The numbers are those of the preset ``default`` of the quantification, read from the same data file, so that the planted
+concentrations are what a pipeline with its default settings should find; the equations are this room's own. What other
+constants do to the numbers is seen with :func:`other_laboratory`. What a trial used is written to
+``truth/constants.json``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
+
+from mrs_pipeline.config import read_preset
 
 TISSUES = ("gm", "wm", "csf")
 """Order of every three-vector of tissue values."""
 
-DEFAULT_RELAXATION = (1.340, 1.190, 0.140, 0.169)
-"""T1 grey, T1 white, T2 grey, T2 white (s) of metabolites without an entry of their own."""
+PRESET = "default"
+FIELD = "3.0"
+"""Preset of the constants and the field strength in it; the generator makes 3 T data."""
 
-_METABOLITE_RELAXATION: dict[str, tuple[float, float, float, float]] = {
+CONCENTRATION_SOURCE = "typical healthy adult values: Gudmundson 2023, doi:10.1016/j.ab.2023.115227"
+
+_OTHER_RELAXATION: dict[str, tuple[float, float, float, float]] = {
     # name: T1 grey, T1 white, T2 grey, T2 white (s)
     "NAA": (1.470, 1.350, 0.258, 0.343),
     "NAAG": (1.340, 1.190, 0.118, 0.185),
@@ -50,20 +59,6 @@ _BETWEEN_CV: dict[str, float] = {
     "GSH": 0.20,
 }  # fmt: skip
 
-SOURCES: Mapping[str, str] = MappingProxyType(
-    {
-        "water_t1": "Wansapura 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L (GM, WM); "
-        "Lu 2005, doi:10.1002/jmri.20356 (CSF)",
-        "water_t2": "Wansapura 1999 (GM, WM); Piechnik 2009, doi:10.1002/mrm.21897 (CSF)",
-        "water_content": "Ernst, Kreis, Ross 1993, doi:10.1006/jmrb.1993.1055",
-        "metabolite_t1": "Mlynarik 2001, doi:10.1002/nbm.713",
-        "metabolite_t2": "Wyss 2018, doi:10.1002/mrm.27067",
-        "gaba": "Puts 2013, doi:10.1002/jmri.23817 (T1); Edden 2012, doi:10.1002/jmri.22865 (T2)",
-        "concentrations": "typical healthy adult values: Gudmundson 2023, doi:10.1016/j.ab.2023.115227",
-    }
-)
-"""Where the default numbers come from."""
-
 
 @dataclass(frozen=True)
 class Relaxation:
@@ -84,22 +79,61 @@ class WaterConstants:
     content
         Relative water content: water per tissue volume, pure water = 1.
     t1, t2
-        Relaxation times in seconds at 3 T.
+        Relaxation times in seconds.
     molality
         Pure water in mmol per kg.
     density_kg_per_l
         Density of water at body temperature, for values per litre of tissue.
     """
 
-    content: tuple[float, float, float] = (0.78, 0.65, 0.97)
-    t1: tuple[float, float, float] = (1.331, 0.832, 3.817)
-    t2: tuple[float, float, float] = (0.110, 0.0792, 0.503)
-    molality: float = 55510.0
-    density_kg_per_l: float = 0.9933
+    content: tuple[float, float, float]
+    t1: tuple[float, float, float]
+    t2: tuple[float, float, float]
+    molality: float
+    density_kg_per_l: float
 
 
-def _relaxation_table() -> Mapping[str, Relaxation]:
-    return MappingProxyType({name: Relaxation(*values) for name, values in _METABOLITE_RELAXATION.items()})
+@lru_cache(maxsize=1)
+def _preset() -> dict[str, Any]:
+    """Read the preset once."""
+    return read_preset("relaxation", PRESET)
+
+
+def _preset_water() -> WaterConstants:
+    """Return water content and relaxation of the preset."""
+    raw, at_field = _preset()["water"], _preset()["field"][FIELD]["water"]
+
+    def three(table: Mapping[str, Any], key: str) -> tuple[float, float, float]:
+        grey, white, fluid = (float(table[f"{key}_{tissue}"]["value"]) for tissue in TISSUES)
+        return grey, white, fluid
+
+    return WaterConstants(
+        content=three(raw, "content"),
+        t1=three(at_field, "t1"),
+        t2=three(at_field, "t2"),
+        molality=float(raw["molality"]["value"]),
+        density_kg_per_l=float(raw["density"]["value"]),
+    )
+
+
+def _preset_relaxation() -> tuple[Mapping[str, Relaxation], Relaxation]:
+    """Return the relaxation times per metabolite of the preset, and those of all others."""
+    times = {
+        name: Relaxation(**{key: float(entry["value"]) for key, entry in table.items()})
+        for name, table in _preset()["field"][FIELD]["metabolite"].items()
+    }
+    other = times.pop("default")
+    return MappingProxyType(times), other
+
+
+def _preset_sources() -> Mapping[str, str]:
+    """Return the source of every number, and the preset it was read from."""
+    at_field = _preset()["field"][FIELD]
+    tables = {"water": {**_preset()["water"], **at_field["water"]}, **at_field["metabolite"]}
+    found = {f"{name}.{key}": str(entry["doi"]) for name, table in tables.items() for key, entry in table.items()}
+    return MappingProxyType(
+        {"preset": f"relaxation/{PRESET}, {FIELD} T", "concentrations": CONCENTRATION_SOURCE, **found}
+    )
 
 
 @dataclass(frozen=True)
@@ -116,16 +150,34 @@ class Constants:
         Relaxation of metabolites without an entry.
     white_to_grey
         Concentration in white matter over that in grey, per metabolite and per kg tissue water; 1 where absent.
+    sources
+        Where the numbers come from, by key of the preset.
     """
 
-    water: WaterConstants = field(default_factory=WaterConstants)
-    metabolites: Mapping[str, Relaxation] = field(default_factory=_relaxation_table)
-    other: Relaxation = field(default_factory=lambda: Relaxation(*DEFAULT_RELAXATION))
+    water: WaterConstants = field(default_factory=_preset_water)
+    metabolites: Mapping[str, Relaxation] = field(default_factory=lambda: _preset_relaxation()[0])
+    other: Relaxation = field(default_factory=lambda: _preset_relaxation()[1])
     white_to_grey: Mapping[str, float] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=_preset_sources)
 
     def relaxation(self, name: str) -> Relaxation:
         """Return the relaxation times of a metabolite."""
         return self.metabolites.get(name, self.other)
+
+
+def other_laboratory() -> Constants:
+    """Return constants another laboratory might hold: older values for CSF, and one study for all T2.
+
+    Wansapura 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L (tissue water); Lu 2005,
+    doi:10.1002/jmri.20356, and Piechnik 2009, doi:10.1002/mrm.21897 (T1 and T2 of CSF); Mlynarik 2001,
+    doi:10.1002/nbm.713, and Puts 2013, doi:10.1002/jmri.23817 (T1); Wyss 2018, doi:10.1002/mrm.27067 (T2).
+    """
+    return Constants(
+        water=replace(_preset_water(), t1=(1.331, 0.832, 3.817), t2=(0.110, 0.0792, 0.503)),
+        metabolites=MappingProxyType({name: Relaxation(*values) for name, values in _OTHER_RELAXATION.items()}),
+        other=Relaxation(1.340, 1.190, 0.140, 0.169),
+        sources=MappingProxyType({"preset": "none", "concentrations": CONCENTRATION_SOURCE}),
+    )
 
 
 def typical_concentrations() -> dict[str, float]:

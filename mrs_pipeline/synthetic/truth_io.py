@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mrs_pipeline.basis import COMBINED, reported_name
-from mrs_pipeline.synthetic.constants import SOURCES
 from mrs_pipeline.synthetic.signal import per_litre
-from mrs_pipeline.synthetic.tables_io import number, write_json, write_tsv
+from mrs_pipeline.synthetic.tables_io import number, plain, write_json, write_tsv
 from mrs_pipeline.synthetic.trial import PlannedScan, effect_factor, with_sums
 
 if TYPE_CHECKING:
@@ -60,7 +59,8 @@ def write_truth(truth: TrialTruth) -> None:
         write_tsv(folder / "transients.tsv", tuple(drift[0]), drift)
     effects = effect_rows(truth)
     write_tsv(folder / "effects.tsv", tuple(effects[0]) if effects else _EFFECT_COLUMNS, effects)
-    write_json(folder / "constants.json", {"constants": truth.settings.spectrum.constants, "sources": SOURCES})
+    constants = plain(truth.settings.spectrum.constants)
+    write_json(folder / "constants.json", {"sources": constants.pop("sources"), "constants": constants})
     write_json(folder / "settings.json", truth.settings)
     _write_checksums(truth)
 

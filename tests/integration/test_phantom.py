@@ -85,3 +85,5 @@ def test_ten_millimolar_come_out_of_the_command(tmp_path):
         assert rows[name]["flags"] == "solution", name
     said = json.loads(table.with_suffix(".json").read_text())["Quantification"]["Warnings"]
     assert any("multiplied by 10 (receiver scale" in sentence for sentence in said)
+    (report,) = (tmp_path / "out").glob("*_report.html")
+    assert "T1w image" not in report.read_text(encoding="utf-8")  # [tissue] source = "none" would not have used one

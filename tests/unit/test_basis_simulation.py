@@ -39,14 +39,33 @@ def test_pulse_acquire_counts_the_protons_of_the_molecule(name):
     assert molecule(name).n_protons == pytest.approx(PROTONS[name])
 
 
-def test_every_value_has_a_source_with_a_doi_or_a_pubmed_number():
+def test_every_value_has_a_source_that_can_be_found_and_says_how_far_it_was_checked():
     known = literature()
     for name in molecule_names():
         for group in molecule(name).groups:
             assert group.sources, name
-            assert all(
-                re.match(r"10\.\d+/|\d{8}$", known[key].get("doi") or known[key]["pmid"]) for key in group.sources
-            )
+            for entry in (known[key] for key in group.sources):
+                number = entry.get("doi") or entry.get("pmid") or entry["url"]
+                assert re.match(r"10\.\d+/|\d{8}$|https://github\.com/.+/blob/[0-9a-f]{40}/", number)
+                assert entry["checked"] in ("doi", "citation")
+                assert "url" not in entry or entry["checked"] == "citation"
+
+
+def test_sources_that_are_not_the_main_table():
+    """The glutamate couplings of NAAG are not in Govindaraju 2000; four molecules have those of its corrigendum."""
+    assert molecule("NAAG").groups[2].sources == ("govindaraju2000", "krawczyk2003")
+    assert molecule("GABA").groups[0].sources == ("near2013",)
+    for name in ("Cho", "PE", "Ser", "Tau"):
+        assert molecule(name).groups[-1].sources == ("govindaraju2015",), name
+
+
+def test_values_of_the_authors_own_table_and_of_a_second_tool():
+    """NAA (aspartyl part): the table of MIDAS, Miami; beta-hydroxybutyrate: spant 7138aff, which cites de Graaf."""
+    naa = molecule("NAA").groups[1]
+    np.testing.assert_array_equal(naa.shifts, [4.3817, 2.6727, 2.4863])
+    np.testing.assert_array_equal(naa.couplings[np.triu_indices(3, 1)], [3.861, 9.821, -15.592])
+    bhb = molecule("bHB").groups[0]
+    np.testing.assert_array_equal(bhb.couplings[2], [7.3, 6.3, 0.0, 6.3, 6.3, 6.3])
 
 
 def test_no_exchangeable_or_dummy_spin_is_observed():

@@ -6,6 +6,8 @@ f = 0.55/0.30/0.15, TE 30 ms, TR 2 s; nothing of this package enters.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.config import QuantifySection, preset_names
 from mrs_pipeline.errors import StudyError
 from mrs_pipeline.quantify import PulseTiming, ScanTiming, WaterFit, load_constants, quantify
+from mrs_pipeline.quantify.constants import KINDS
 from mrs_pipeline.quantify.equations import mole_fractions
 from mrs_pipeline.quantify.factors import evaluate, inputs
 
@@ -35,7 +38,11 @@ def factor_of(preset, unit, metabolite, field="3", water=PRESS, tissue=TISSUE):
 SPANT = "https://github.com/martin3141/spant/blob/04742ed/R/amp_scaling.R get_corr_factor"
 OSPREY = "https://github.com/schorschinho/osprey/blob/d2c346f/quantify/OspreyQuantify.m"
 GANNET = "https://github.com/markmikkelsen/Gannet/blob/11e02ca/GannetQuantify.m"
-FSL = "https://github.com/wtclarke/fsl_mrs utils/quantify.py at 37cd9ef, utils/constants.py at 292234d (1 - f_CSF)"
+FSL = (
+    "https://github.com/wtclarke/fsl_mrs/blob/37cd9ef/fsl_mrs/utils/quantify.py (1 - f_CSF), "
+    "https://github.com/wtclarke/fsl_mrs/blob/292234d/fsl_mrs/utils/constants.py"
+)
+LCMODEL = "https://github.com/schorschinho/LCModel/blob/63dccb1/source/LCModel.f (wconc, atth2o); manual 10.2"
 
 
 @pytest.mark.parametrize(
@@ -59,11 +66,12 @@ FSL = "https://github.com/wtclarke/fsl_mrs utils/quantify.py at 37cd9ef, utils/c
         ("fsl-mrs", "iu", "NAA", "3", PRESS, 45437.547914543, FSL + ", no fractions"),
         ("fsl-mrs", "molal", "NAA", "7", PRESS, 41013.243591583, FSL),
         ("fsl-mrs", "molar", "NAA", "7", PRESS, 31559.690943723, FSL),
-        ("lcmodel", "iu", "NAA", "3", PRESS, 25116.0, "LCModel manual 10.2: WCONC 35880 x ATTH2O 0.7"),
+        ("lcmodel", "iu", "NAA", "3", PRESS, 25116.0, LCMODEL),  # 35880 x 0.7
     ],
 )
 def test_preset_gives_the_tools_number(preset, unit, metabolite, field, water, expected, source):
     assert factor_of(preset, unit, metabolite, field, water) == pytest.approx(expected, rel=5e-5), source
+    assert re.match(r"https://github\.com/[\w.-]+/[\w.-]+/blob/[0-9a-f]{7,}/\S+", source)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +83,7 @@ def test_preset_gives_the_tools_number(preset, unit, metabolite, field, water, e
     ],
 )
 def test_gannet_alpha_correction(metabolite, variant, expected):
+    # GANNET above: ConcIU_AlphaTissCorr and ConcIU_AlphaTissCorr_GrpNorm
     settings = QuantifySection(preset="gannet", alpha_means=(0.60, 0.25))
     result = quantify(OneLine(metabolite), water(1.0), TISSUE, timing("3"), settings)
     found = {item.variant: item.value for item in result.sensitivity if item.metabolite == metabolite}
@@ -82,14 +91,15 @@ def test_gannet_alpha_correction(metabolite, variant, expected):
 
 
 def test_osprey_csf_correction_is_the_raw_value_over_one_minus_csf():
+    # OSPREY above: quantCSF
     result = quantify(OneLine("NAA"), water(1.0), TISSUE, timing("3"), QuantifySection(preset="osprey"))
     found = {item.variant: item.value for item in result.sensitivity if item.metabolite == "NAA"}
     assert found["csf-only"] == pytest.approx(37797.232303511, rel=5e-5)
 
 
 def test_fsl_mrs_own_test_suite_numbers():
-    # fsl_mrs/tests/test_utils_quantify.py at 541e905: without relaxation pure grey gives 55510 molal,
-    # and 55510 x 0.78 molar
+    # https://github.com/wtclarke/fsl_mrs/blob/541e905/fsl_mrs/tests/test_utils_quantify.py:
+    # without relaxation pure grey gives 55510 molal and 55510 x 0.78 molar
     instant = PulseTiming(1e-10, 1e5)
     constants = load_constants("fsl-mrs", MHZ["7"])
     grey = TissueFractions(1.0, 0.0, 0.0)
@@ -159,3 +169,112 @@ class OneLine:
 
     def ratio(self, *_names):
         return 1.0, 0.0, 1.0, 1.0
+
+
+ONE_TABLE = {
+    "1.5": {
+        "water": {"t1", "t2"},
+        "t1": {"NAA", "NAAG", "Cr", "PCr", "GPC", "PCh", "Ins", "Glu", "default"},
+        "t2": {"NAA", "Cr", "PCr", "GPC", "PCh", "Ins"},
+    },
+    "3": {"water": set(), "t1": {"Ins", "Glu"}, "t2": {"Glu", "Glc"}},
+    "7": {
+        "water": set(),
+        "t1": {"NAA", "NAAG", "Cr", "PCr", "GPC", "PCh", "Ins", "Glu", "Gln", "GSH", "Tau", "sIns"},
+        "t2": {"Lac"},
+    },
+}
+"""What docs/quantification.md says of the constants that rest on one secondary table."""
+
+
+@pytest.mark.parametrize("field", MHZ)
+def test_the_default_says_how_far_each_value_was_checked(field):
+    constants = load_constants("default", MHZ[field])
+    assert {constant.kind for constant in constants.flat().values()} <= set(KINDS)
+    assert {constant.kind for constant in constants.age_slopes.values()} <= {"table", "choice"}
+    for name, constant in constants.flat().items():
+        assert constant.kind == "choice" or not constant.doi.startswith(("choice", "assumption")), name
+        assert constant.kind == "definition" or constant.sd > 0 or name == "water_density", name
+    single = {key for key, constant in constants.flat().items() if constant.kind == "table"}
+    water = {f"water_{time}_{tissue}" for time in ONE_TABLE[field]["water"] for tissue in ("gm", "wm")}
+    metabolites = {
+        f"metabolite_{time}_{tissue}.{name}"
+        for time in ("t1", "t2")
+        for tissue in ("gm", "wm")
+        for name in ONE_TABLE[field][time]
+    }
+    assert single == water | metabolites
+
+
+def test_values_read_in_papers():
+    three, seven = (load_constants("default", MHZ[field]) for field in ("3", "7"))
+    # Puts 2013: 1.31 +- 0.16 s; Andreychenko 2013: 1334 +- 158 and 87 ms; CSF: 4308.7 +- 146.9 and 1885.5 ms
+    assert (three.metabolite("GABA")["t1_gm"].value, three.metabolite("GABA")["t1_gm"].sd) == (1.31, 0.16)
+    assert (seven.metabolite("GABA")["t1_gm"].value, seven.metabolite("GABA")["t1_gm"].sd) == (1.334, 0.158)
+    assert seven.metabolite("GABA")["t2_wm"].value == 0.087
+    assert (three.water["t1_csf"].value, three.water["t1_csf"].sd) == (4.309, 0.147)
+    assert three.water["t2_csf"].value == 1.886
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "regions"),
+    [
+        # Marjanska 2012 at 7 T: occipital, motor, basal ganglia, cerebellum, ms
+        ("NAA", "t2_gm", (132, 168, 130, 191)),
+        ("Cr", "t2_gm", (95, 113, 90, 131)),
+        ("GPC", "t2_gm", (152, 139, 121, 200)),
+        ("Ins", "t2_gm", (95, 100, 87, 160)),
+        ("Tau", "t2_gm", (93, 90, 85, 120)),
+        ("sIns", "t2_gm", (96, 112, 80, 130)),
+        ("GSH", "t2_gm", (61, 97, 80)),
+        ("Lac", "t2_gm", (94, 182)),  # Dehghani 2020, Chen 2017
+    ],
+)
+def test_means_over_regions_at_7_t(name, key, regions):
+    found = load_constants("default", MHZ["7"]).metabolite(name)[key].value
+    assert found == pytest.approx(np.mean(regions) / 1000, abs=0.0006)
+
+
+@pytest.mark.parametrize(
+    ("name", "occipital", "cingulate", "white"),
+    [
+        # Wyss 2018 at 3 T, ms
+        ("NAA", 263, 253, 343),
+        ("NAAG", 107, 128, 185),
+        ("Cr", 144, 148, 166),
+        ("GPC", 222, 274, 218),
+        ("PCh", 221, 274, 213),
+        ("Ins", 229, 244, 161),
+        ("Gln", 99, 122, 168),
+        ("GSH", 77, 100, 145),
+        ("Lac", 99, 110, 159),
+        ("Asp", 90, 111, 148),
+        ("Asc", 105, 125, 172),
+        ("sIns", 107, 125, 170),
+        ("Gly", 81, 102, 152),
+        ("PE", 86, 119, 158),
+    ],
+)
+def test_t2_per_tissue_at_3_t(name, occipital, cingulate, white):
+    table = load_constants("default", MHZ["3"]).metabolite(name)
+    assert table["t2_gm"].value == pytest.approx((occipital + cingulate) / 2000)
+    assert table["t2_wm"].value == pytest.approx(white / 1000)
+
+
+def test_what_is_carried_over_to_1_5_t():
+    # Traber 2004: NAA, Cr, Cho at 1.5 T (three regions) and at 3 T (six regions), ms
+    low = np.array([np.mean(v) for v in ((361, 317, 357), (215, 208, 216), (330, 300, 332))])
+    high = (301, 247, 254, 279, 221, 287), (178, 162, 161, 169, 143, 178), (222, 222, 265, 242, 201, 276)
+    ratio = np.mean(low / np.array([np.mean(v) for v in high]))
+    assert ratio == pytest.approx(1.3, abs=0.02)
+    field, three = load_constants("default", MHZ["1.5"]), load_constants("default", MHZ["3"])
+    assert [field.metabolite(n)["t2_gm"].value for n in ("NAA", "Cr", "GPC")] == pytest.approx(low / 1000, abs=5e-4)
+    assert field.metabolite("Glu")["t2_gm"].value == pytest.approx(
+        1.3 * three.metabolite("Glu")["t2_gm"].value, abs=0.001
+    )
+    other = three.metabolite("default")
+    mean = (other["t2_gm"].value + other["t2_wm"].value) / 2
+    assert field.metabolite("Gln")["t2_wm"].value == pytest.approx(1.3 * mean, abs=0.002)
+    # mI: Frahm 1989 (four regions), Kreis 1993 (two), Kreis 2005, Posse 1995, Soher 2005
+    studies = np.mean([np.mean((130, 110, 150, 130)), np.mean((270, 301)), 150, 66, 363])
+    assert field.metabolite("Ins")["t2_gm"].value == pytest.approx(studies / 1000, abs=0.002)

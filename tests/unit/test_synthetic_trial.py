@@ -150,8 +150,10 @@ def test_planted_effects_are_listed_per_region(trial):
 
 def test_constants_and_settings_are_written(trial):
     constants = json.loads((trial.folder / "truth" / "constants.json").read_text())
-    assert constants["constants"]["water"]["t1"] == [1.331, 0.832, 3.817]
-    assert "doi" in constants["sources"]["water_t1"]
+    assert constants["constants"]["water"]["t1"] == [1.331, 0.832, 4.309]
+    assert constants["constants"]["metabolites"]["Glu"]["t2_gm"] == 0.181
+    assert constants["sources"]["preset"] == "relaxation/default, 3.0 T"
+    assert constants["sources"]["Glu.t2_gm"] == "10.1002/nbm.1767"
     settings = json.loads((trial.folder / "truth" / "settings.json").read_text())
     assert settings["seed"] == 7
     assert settings["spectrum"]["artefacts"]["snr"] == [70.0, 110.0]
