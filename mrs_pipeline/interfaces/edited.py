@@ -28,8 +28,8 @@ MEANINGS = {
         "ratio_tCr_sd": "SD of ratio_tCr, the two fits taken as independent",
     },
     "sum": {
-        "amplitude": "Fitted amplitude: signal per molecule of one condition at t = 0; the basis set is made of two, as "
-        "the data are, and has 2 for a proton",
+        "amplitude": "Fitted amplitude: signal per molecule of one condition at t = 0; the basis set is made of two, "
+        "as the data are, and has 2 for a proton",
     },
 }
 """Columns whose meaning differs from that in the scan's own table."""
