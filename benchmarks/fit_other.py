@@ -35,6 +35,7 @@ WHOLE = BRAIN | {
     "Cr": 5.0, "PCr": 4.0, "GPC": 1.1, "PCh": 0.6, "Ins": 6.0, "Tau": 1.2, "Asp": 1.5, "sIns": 0.3, "Lac": 0.7,
     "PE": 1.2, "Asc": 0.8,
 }  # fmt: skip
+SHOWN = ("tNAA", "tCr", "tCho", "Ins", "Glu", "Glx", "GSH")
 T2 = {"GABA": 0.09, "Gln": 0.12, "Glu": 0.13, "GSH": 0.1, "NAA": 0.28, "NAAG": 0.15}
 PHOSPHORUS = {
     "PE": 2.5, "PC": 0.7, "Piex": 0.4, "Pi": 1.2, "GPE": 1.0, "GPC": 1.6, "MP": 3.0, "PCr": 4.5, "gATP": 3.0,
@@ -104,14 +105,16 @@ def background(half: EditHalf, coupled: bool) -> np.ndarray:
     return total
 
 
-def conditions(bases: dict[str, Basis], broad: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, Spectrum]:
+def conditions(
+    bases: dict[str, Basis], broad: dict[str, np.ndarray], sd: float, rng: np.random.Generator
+) -> dict[str, Spectrum]:
     """Make the averaged unedited condition and the sum of one scan; the noise of the two conditions is independent."""
     t = np.arange(POINTS) / BANDWIDTH
     t2, decay = load_priors("default").t2, np.exp(-GAUSS * (rng.uniform(4.0, 8.0) * t) ** 2)
     fids = {}
     for half, basis in bases.items():
         fid = sum(value * basis.fid(name) * np.exp(-t / t2.get(name, 0.15)) for name, value in WHOLE.items())
-        noise = 0.6 * (rng.normal(size=POINTS) + 1j * rng.normal(size=POINTS))
+        noise = sd * (rng.normal(size=POINTS) + 1j * rng.normal(size=POINTS))
         fids[half] = (fid + broad[half] * np.exp(-t / 0.15)) * decay + noise
     made = {"off": fids["off"], "sum": fids["on"] + fids["off"]}
     return {kind: Spectrum(fid, 1 / BANDWIDTH, MHZ, echo_time=0.068) for kind, fid in made.items()}
@@ -126,18 +129,27 @@ def sum_panel(draws: int) -> None:
         "sum": lambda data: fit_sum(data, bases["sum"], FitSection(), Editing()),
         "sum, usual priors": lambda data: fit_spectrum(data, bases["sum"], FitSection()),
     }
-    for label, size in (("matched", 2.0), ("coupled", 4.0)):
+    for label, size, noise in (
+        ("matched", 2.0, 0.6),
+        ("coupled", 4.0, 0.6),
+        ("matched", 2.0, 2.0),
+        ("coupled", 4.0, 2.0),
+    ):
         broad = {half: size * background(half, label == "coupled") for half in ("on", "off")}
         rng = np.random.default_rng(7)
-        scans = [conditions(halves, broad, rng) for _ in range(draws)]
+        scans = [conditions(halves, broad, noise, rng) for _ in range(draws)]
         for kind, run in fit.items():
             fits = [run(scan[kind.partition(",")[0]]) for scan in scans]
             ok, snr = sum(found.status == "ok" for found in fits), np.mean([found.snr for found in fits])
             print(f"{kind}, {label}, SNR {snr:.0f}: {ok} of {draws} ok")
-            for name in ("tNAA", "tCr", "tCho", "Ins", "Glu", "Glx", "GSH"):
+            for name in SHOWN:
                 parts = fits[0].weights(name)
                 truth = sum(WHOLE[part] for part in parts if part in WHOLE)
                 report(name, truth, [found.combination(parts) for found in fits])
+            ratios = np.array([[found.ratio(name)[0] for name in SHOWN] for found in fits])
+            spread = 100 * ratios.std(axis=0, ddof=1) / ratios.mean(axis=0)
+            shown = ", ".join(f"{name} {sd:.1f}" for name, sd in zip(SHOWN, spread, strict=True) if name != "tCr")
+            print(f"  SD of the ratio to tCr, in %: {shown}")
 
 
 def phosphorus_panel(draws: int) -> None:

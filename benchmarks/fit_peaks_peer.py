@@ -50,6 +50,15 @@ class Found:
     width: float
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a multiplet in the example's table: offset from its first (Hz), weight, bounds (ppm)."""
+
+    offset: float
+    weight: float
+    ppm: tuple[float, float]
+
+
 def peer() -> ModuleType | None:
     """Return pyAMARES, or say why there is none."""
     logging.disable(logging.INFO)
@@ -70,39 +79,38 @@ def equivalent(path: Path) -> tuple[PeakTable, dict[str, float]]:
     """Return the example's table of prior knowledge in our terms, and its start amplitudes.
 
     A column whose shift reads ``BATP-15Hz`` is a line of the multiplet BATP. Every parameter is free between the bounds
-    of its column, as there; the shift of PCr is the common one.
+    of its column, as there; a multiplet moves as far as the bounds of all its lines let it. The shift of PCr is the
+    common one.
     """
     rows = [row for row in csv.reader(path.open(encoding="utf-8-sig")) if row and row[0] and not row[0].startswith("#")]
     names = rows[0][1:]
     start, bounds = (
         {row[0]: dict(zip(names, row[1:], strict=False)) for row in part} for part in (rows[2:7], rows[8:13])
     )
-    groups: dict[str, list[tuple[float, float]]] = {}
+    groups: dict[str, list[Line]] = {}
     for name in names:
         tie = re.fullmatch(r"(\w+?)([+-][\d.]+)Hz", start["chemicalshift"][name])
-        share = start["amplitude"][name].partition("/")[2]
+        share = float(start["amplitude"][name].partition("/")[2] or 1.0)
         owner, offset = (tie[1], float(tie[2])) if tie else (name, 0.0)
-        groups.setdefault(owner, []).append((offset, 1.0 / float(share or 1.0)))
-    lines = tuple(_line(name, parts, start, bounds) for name, parts in groups.items())
-    reach = next(0.5 * np.ptp(_numbers(bounds["chemicalshift"][name])) for name in groups if name == "PCr")
-    amplitudes = {
-        name: float(start["amplitude"][name]) * sum(weight for _, weight in parts) for name, parts in groups.items()
-    }
-    return PeakTable(lines, "31P", "PCr", None, float(reach), DEAD_MS), amplitudes
+        groups.setdefault(owner, []).append(Line(offset, 1.0 / share, _numbers(bounds["chemicalshift"][name])))
+    lines = tuple(_multiplet(name, parts, start, bounds) for name, parts in groups.items())
+    amplitudes = {name: float(start["amplitude"][name]) * sum(part.weight for part in groups[name]) for name in groups}
+    reach = 0.5 * float(np.ptp(groups["PCr"][0].ppm))
+    return PeakTable(lines, "31P", "PCr", None, reach, DEAD_MS), amplitudes
 
 
-def _line(name: str, parts: list[tuple[float, float]], start: dict[str, Any], bounds: dict[str, Any]) -> PeakLine:
-    """Return one multiplet; offsets and weights of its lines are those of the table."""
-    parts = sorted(parts, reverse=True)
-    offsets = [offset for offset, _ in parts]
-    low, high = _numbers(bounds["chemicalshift"][name])
+def _multiplet(name: str, parts: list[Line], start: dict[str, Any], bounds: dict[str, Any]) -> PeakLine:
+    """Return one multiplet about its centre."""
+    parts = sorted(parts, key=lambda part: -part.offset)
+    centre = float(np.mean([part.offset for part in parts]))
+    low = max(part.ppm[0] - (part.offset - centre) / MHZ for part in parts)
+    high = min(part.ppm[1] - (part.offset - centre) / MHZ for part in parts)
     narrow, wide = _numbers(bounds["linewidth"][name])
-    common = name == "PCr"
     return PeakLine(
-        name, float(0.5 * (low + high) + np.mean(offsets) / MHZ), pattern=tuple(weight for _, weight in parts),
-        j_hz=float(offsets[0] - offsets[1]) if len(parts) > 1 else 0.0, shift_sd_ppm=0.0 if common else np.inf,
-        shift_max_ppm=float(0.5 * (high - low)), width_hz=float(start["linewidth"][name]), width_min_hz=narrow,
-        width_max_hz=wide,
+        name, 0.5 * (low + high), pattern=tuple(part.weight for part in parts),
+        j_hz=parts[0].offset - parts[1].offset if len(parts) > 1 else 0.0,
+        shift_sd_ppm=0.0 if name == "PCr" else np.inf, shift_max_ppm=0.5 * (high - low),
+        width_hz=float(start["linewidth"][name]), width_min_hz=narrow, width_max_hz=wide,
     )  # fmt: skip
 
 
