@@ -61,8 +61,6 @@ class Line:
 
 def peer() -> ModuleType | None:
     """Return pyAMARES, or say why there is none."""
-    logging.disable(logging.INFO)
-    warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         import pandas as pd
         import pyAMARES
@@ -72,6 +70,8 @@ def peer() -> ModuleType | None:
     if not hasattr(pd.DataFrame, "applymap"):
         print(f"pyAMARES calls DataFrame.applymap, which pandas {pd.__version__} has not: pip install 'pandas<3'")
         return None
+    logging.disable(logging.INFO)
+    warnings.filterwarnings("ignore", category=FutureWarning)
     return pyAMARES
 
 

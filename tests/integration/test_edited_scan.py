@@ -166,3 +166,20 @@ def test_conditions_are_aligned_on_choline_whatever_editing_does_to_its_neighbou
 def test_off_condition_is_told_by_naa(out):
     page = next(out.glob("*report.html")).read_text()
     assert "condition 2 has the larger NAA" in page
+
+
+def test_what_was_assumed_for_difference_and_sum_is_said_once(tmp_path):
+    from mrs_pipeline.interfaces.report import Report
+
+    said = {"difference": ["te1 assumed", "GABA assumed"], "sum": ["te1 assumed"]}
+    report = Report()
+    for kind, warnings in said.items():
+        path = tmp_path / f"{kind}.json"
+        problem = "the sum spectrum was not fitted: so; to fix it: thus" if kind == "sum" else ""
+        path.write_text(json.dumps({"kind": kind, "problem": problem, "warnings": warnings, "basis": None}))
+        setattr(report.inputs, f"{kind}_record", str(path))
+    assert report._edited_warnings() == [
+        "difference and sum: te1 assumed",
+        "difference: GABA assumed",
+        "the sum spectrum was not fitted: so; to fix it: thus",
+    ]
