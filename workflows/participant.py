@@ -25,8 +25,9 @@ from mrs_pipeline.workflows.visits import fit_regions
 from mrs_pipeline.bids import Entities, Scan, derivative_path
 
 MADE_BY_A_FIT = (
-    "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "edited_fit", "edited_fit_svs",
-    "edited_concentrations", "edited_concentrations_dictionary", "fit", "fit_svs", "concentrations",
+    "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "difference_fit", "difference_fit_svs",
+    "difference_concentrations", "difference_concentrations_dictionary", "sum_fit", "sum_fit_svs",
+    "sum_concentrations", "sum_concentrations_dictionary", "fit", "fit_svs", "concentrations",
     "concentrations_dictionary", "agreement", "agreement_dictionary", "qc", "voxel_mask",
 )  # fmt: skip
 """Derivatives that must not outlive the failure of their scan."""
@@ -115,7 +116,8 @@ def _write_sidecars(job: ParticipantJob, scan: Scan) -> None:
         "preproc_mrsref": "Preprocessed water reference, first point whole",
         "edited_difference": "Difference of edited sub-spectra, with minus without editing",
         "edited_sum": "Sum of edited sub-spectra",
-        "edited_fit_svs": "Model, baseline and residual of the fit of the difference spectrum",
+        "difference_fit_svs": "Model, baseline and residual of the fit of the difference spectrum",
+        "sum_fit_svs": "Model, baseline and residual of the fit of the sum spectrum",
         "fit_svs": "Model, baseline and residual of the fit",
         "voxel_mask": "Share of each T1w voxel that lies in the spectroscopy box",
     }

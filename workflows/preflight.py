@@ -248,7 +248,7 @@ def _timing(nifti: NiftiMrs) -> list[str]:
         out.append("the file does not say where the voxel is: no tissue fractions from the T1w")
     if "DIM_EDIT" in nifti.spectrum.dims:
         out.append(
-            "edited spectra: the condition without editing and the difference are fitted, each with its own table"
+            "edited spectra: the condition without editing, the difference and the sum are fitted, each with a table"
         )
     return out
 

@@ -34,10 +34,18 @@ DIFFERENCE_METHOD = (
     "are to total creatine of the condition without editing."
 )
 
+SUM_METHOD = (
+    "The sum of both conditions was fitted as the condition without editing, by simulated signals of both; "
+    "macromolecules and lipids were expected as far as the editing pulses leave them."
+)
+EDITED_METHODS = {"difference": DIFFERENCE_METHOD, "sum": SUM_METHOD}
+"""Methods sentence of each spectrum made of both conditions."""
+
 OUTPUTS = (
     "preproc_svs", "preproc_mrsref", "edited_difference", "edited_sum", "fit", "fit_svs", "concentrations",
-    "concentrations_dictionary", "agreement", "agreement_dictionary", "edited_fit", "edited_fit_svs",
-    "edited_concentrations", "edited_concentrations_dictionary", "qc", "status", "voxel_mask", "report",
+    "concentrations_dictionary", "agreement", "agreement_dictionary", "difference_fit", "difference_fit_svs",
+    "difference_concentrations", "difference_concentrations_dictionary", "sum_fit", "sum_fit_svs",
+    "sum_concentrations", "sum_concentrations_dictionary", "qc", "status", "voxel_mask", "report",
 )  # fmt: skip
 """Kinds of derivative that the workflow of a scan makes (names: ``mrs_pipeline.bids.DERIVATIVES``)."""
 
@@ -136,42 +144,41 @@ def init_scan_wf(*, name: str, inputs: ScanInputs, settings: dict[str, str]) -> 
     _connect_visits(workflow, inputs, tissue, [qc, report])
     _connect_second_engine(workflow, settings["fit"], nodes, outputnode)
     if inputs.edited and json.loads(settings["fit"])["model"] == "basis":
-        _connect_difference(workflow, inputs, settings, nodes, outputnode)
+        _connect_edited(workflow, inputs, settings, nodes, outputnode)
     return workflow
 
 
-def _connect_difference(
+def _connect_edited(
     workflow: Any,  # noqa: ANN401  nipype is untyped
     inputs: ScanInputs,
     settings: dict[str, str],
     nodes: dict[str, Any],
     outputnode: Any,  # noqa: ANN401
 ) -> None:
-    """Fit the difference spectrum of an edited scan beside its unedited condition."""
+    """Fit difference and sum of an edited scan beside its unedited condition."""
     from nipype.pipeline import engine as pe
 
-    from mrs_pipeline.interfaces.edited import FitDifference
+    from mrs_pipeline.interfaces.edited import FitEdited
 
     given = inputs.some(identity="identity", participant="participant", sidecars="sidecars", cache="basis_cache")
     sections = {f"{name}_settings": settings[name] for name in ("basis", "fit", "quantify")}
-    difference = pe.Node(FitDifference(**given, **sections), name="difference")
-    nodes["report"].inputs.methods = [*nodes["report"].inputs.methods, DIFFERENCE_METHOD]
     workflow.disconnect([(nodes["quantify"], outputnode, [("concentrations", "concentrations")])])
-    workflow.connect(
-        [
-            (nodes["preprocess"], difference, [("svs", "svs"), ("mrsref", "mrsref")]),
-            (nodes["preprocess"], difference, [("edited_difference", "difference")]),
-            (nodes["fit"], difference, [("fit", "fit"), ("fit_svs", "fit_svs")]),
-            (nodes["tissue"], difference, [("tissue", "tissue")]),
-            (nodes["quantify"], difference, [("concentrations", "concentrations")]),
-            (difference, outputnode, [("fit", "edited_fit"), ("fit_svs", "edited_fit_svs")]),
-            (difference, outputnode, [("concentrations", "edited_concentrations")]),
-            (difference, outputnode, [("dictionary", "edited_concentrations_dictionary")]),
-            (difference, outputnode, [("all_concentrations", "concentrations")]),
-            (difference, nodes["report"], [("fit", "edited_fit"), ("fit_svs", "edited_fit_svs")]),
-            (difference, nodes["report"], [("concentrations", "edited_concentrations"), ("record", "edited_record")]),
-        ]
-    )
+    nodes["report"].inputs.methods = [*nodes["report"].inputs.methods, *EDITED_METHODS.values()]
+    for kind in EDITED_METHODS:
+        node = pe.Node(FitEdited(kind=kind, **given, **sections), name=kind)
+        made = ("fit", "fit_svs", "concentrations")
+        workflow.connect(
+            [
+                (nodes["preprocess"], node, [("svs", "svs"), ("mrsref", "mrsref"), (f"edited_{kind}", "spectrum")]),
+                (nodes["fit"], node, [("fit", "fit"), ("fit_svs", "fit_svs")]),
+                (nodes["tissue"], node, [("tissue", "tissue")]),
+                (nodes["quantify"], node, [("concentrations", "concentrations")]),
+                (node, outputnode, [(name, f"{kind}_{name}") for name in made]),
+                (node, outputnode, [("dictionary", f"{kind}_concentrations_dictionary")]),
+                (node, nodes["report"], [(name, f"{kind}_{name}") for name in (*made, "record")]),
+            ]
+        )
+    workflow.connect([(workflow.get_node("difference"), outputnode, [("all_concentrations", "concentrations")])])
 
 
 def _connect_visits(workflow: Any, inputs: ScanInputs, tissue: Any, readers: list[Any]) -> None:  # noqa: ANN401

@@ -9,7 +9,7 @@ from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import COMBINED, DEFAULT_METABOLITES, canonical_name, reported_name
 
 if TYPE_CHECKING:
-    from mrs_pipeline.basis.editing import EDIT_TARGETS, Editing, editing_of
+    from mrs_pipeline.basis.editing import EDIT_TARGETS, Editing, editing_of, share_left
     from mrs_pipeline.basis.figure import draw_basis, save_figure
     from mrs_pipeline.basis.io import check_output, load_basis, save_basis
     from mrs_pipeline.basis.macromolecules import (
@@ -45,6 +45,7 @@ _LAZY = {
     "read_waveform": "pulses",
     "save_basis": "io",
     "save_figure": "figure",
+    "share_left": "editing",
     "simulate_basis": "simulate",
     "waveform": "pulses",
     "with_macromolecules": "macromolecules",
@@ -76,6 +77,7 @@ __all__ = [
     "reported_name",
     "save_basis",
     "save_figure",
+    "share_left",
     "simulate_basis",
     "waveform",
     "with_macromolecules",

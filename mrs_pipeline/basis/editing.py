@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from mrs_pipeline.basis.engine import Frame
-from mrs_pipeline.basis.pulses import ShapedPulse, gauss
+from mrs_pipeline.basis.pulses import ShapedPulse, cayley_klein, gauss
 from mrs_pipeline.basis.sequences import (
     EDIT_OFF_PPM,
     EDIT_ON_PPM,
     EditHalf,
     Events,
+    IdealKit,
     Kit,
     Pulse,
     SelectivePulse,
 )
 from mrs_pipeline.errors import BasisError
+from mrs_pipeline.spectrum import FloatArray
 
 EDIT_TARGETS: dict[str, tuple[float, float]] = {
     "GABA": (EDIT_ON_PPM, EDIT_OFF_PPM),
@@ -102,6 +106,40 @@ class EditedKit:
         if self.editing.shape == "ideal":
             return SelectivePulse(centre, self.editing.width_ppm)
         return ShapedPulse(gauss(GAUSS_TRUNCATION), self.editing.duration, 180.0, 0.0, "", self.frame.hz(centre))
+
+
+def share_left(editing: Editing, half: EditHalf, ppm: FloatArray, field_mhz: float) -> FloatArray:
+    r"""Return what the editing pulses of one condition leave of the signal of uncoupled protons.
+
+    Parameters
+    ----------
+    editing
+        The pulses.
+    half
+        Which condition.
+    ppm
+        Chemical shifts, any shape.
+    field_mhz
+        Proton frequency in MHz.
+
+    Returns
+    -------
+    ndarray
+        Share between 0 (turned by 180 degrees and dephased) and 1 (untouched), same shape.
+
+    Notes
+    -----
+    The crushers around each of the two pulses pass what keeps its order of coherence, :math:`\alpha^{*2}` and
+    :math:`\alpha^2` in Cayley-Klein parameters, together :math:`|\alpha|^4 = (1 - P)^2` with the probability P of
+    inversion (Mescher 1998, doi:10.1002/(SICI)1099-1492(199810)11:6<266::AID-NBM530>3.0.CO;2-J).
+    """
+    centre = editing.on_ppm if half == "on" else editing.off_ppm
+    pulse = EditedKit(IdealKit(), editing, Frame(field_mhz, centre)).edit(half)
+    distance = np.asarray(ppm, dtype=np.float64) - centre
+    if isinstance(pulse, SelectivePulse):
+        return np.where(np.abs(distance) < pulse.width_ppm / 2, 0.0, 1.0)
+    kept, _ = cayley_klein(pulse, distance * field_mhz)
+    return np.asarray(np.abs(kept) ** 4)
 
 
 def editing_of(

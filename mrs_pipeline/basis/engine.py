@@ -21,7 +21,7 @@ from mrs_pipeline.basis.spins import Eigensystem, diagonalise, magnetic_numbers,
 from mrs_pipeline.basis.systems import Molecule, SpinGroup
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
-VERSION = 1
+VERSION = 2
 """Part of every cache key: raise it when results change."""
 
 _LINE_HZ = 1e-4

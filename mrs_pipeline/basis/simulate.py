@@ -15,10 +15,10 @@ from mrs_pipeline.basis.editing import EditedKit, Editing
 from mrs_pipeline.basis.engine import Frame, Lines, molecule_lines, singlet_response
 from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import DEFAULT_METABOLITES, SINGLETS
-from mrs_pipeline.basis.sequences import Events, IdealKit, Kit, ShapedKit, Timing, default_kit, events
+from mrs_pipeline.basis.sequences import EditHalf, Events, IdealKit, Kit, ShapedKit, Timing, default_kit, events
 from mrs_pipeline.basis.systems import molecule
 from mrs_pipeline.errors import BasisError
-from mrs_pipeline.spectrum import WATER_PPM, ComplexArray, FloatArray
+from mrs_pipeline.spectrum import WATER_PPM, ComplexArray
 
 SHORTEST_TIME, LONGEST_TIME = 0.002, 0.5
 """Limits of echo and mixing times in seconds; anything outside is a wrong unit."""
@@ -27,6 +27,14 @@ SLICE_PPM = 3.0
 """Chemical shift whose slice is on resonance: the middle of the metabolite range."""
 
 Edit = Literal["on", "off", "difference", "sum"]
+
+EDIT_WEIGHTS: dict[Edit, dict[EditHalf, float]] = {
+    "on": {"on": 1.0},
+    "off": {"off": 1.0},
+    "difference": {"on": 1.0, "off": -1.0},
+    "sum": {"on": 1.0, "off": 1.0},
+}
+"""Weights of the two conditions in each spectrum of MEGA-PRESS."""
 
 
 def simulate_basis(
@@ -89,7 +97,8 @@ def simulate_basis(
     -------
     Basis
         FIDs in the basis unit: divided by the response of the 3.027 ppm line of Cr, so that a sequence that keeps
-        only part of the magnetisation (STEAM, shaped pulses) is scaled like an imported set.
+        only part of the magnetisation (STEAM, shaped pulses) is scaled like an imported set. The sum of MEGA-PRESS
+        holds the signal of two scans: a proton that no editing pulse touches has 2.
 
     Raises
     ------
@@ -138,10 +147,11 @@ class _Plan:
         """Return the scans the spectrum is made of, with their weights."""
         if self.sequence != "mega-press":
             return [(1.0, events(self.sequence, self.timing, self.kit))]
-        on = events(self.sequence, self.timing, self.kit, "on")
-        off = events(self.sequence, self.timing, self.kit, "off")
-        weights = {"on": (1.0, 0.0), "off": (0.0, 1.0), "difference": (1.0, -1.0), "sum": (1.0, 1.0)}[self.edit]
-        return [(weight, part) for weight, part in zip(weights, (on, off), strict=True) if weight]
+        return [(weight, self.events(half)) for half, weight in EDIT_WEIGHTS[self.edit].items()]
+
+    def events(self, half: EditHalf) -> Events:
+        """Return the events of one condition."""
+        return events(self.sequence, self.timing, self.kit, half)
 
     def notes(self) -> tuple[str, ...]:
         """Return what the reader of the set should know."""
@@ -157,26 +167,39 @@ class _Plan:
 
 
 def _all_lines(plan: _Plan, names: tuple[str, ...], processes: int, cache_dir: Path | None) -> Iterator[Lines]:
-    """Yield the lines of each metabolite in order, from the cache where they are known."""
+    """Yield the lines of each metabolite in order, each scan from the cache where it is known.
+
+    Scans are kept one by one, so that difference and sum of MEGA-PRESS share them.
+    """
     halves = plan.halves()
-    reference = events(plan.sequence, plan.timing, plan.kit, "off")
-    response = singlet_response(reference, plan.frame, SINGLETS["Cr"][0])
-    cache = LineCache(cache_dir, halves, plan.frame)
-    stored = {name: cache.read(name) for name in names}
-    jobs = [(name, halves, plan.frame, response) for name in names if stored[name] is None]
-    for name, lines in zip(names, _merged(names, stored, _computed(jobs, processes)), strict=True):
-        if stored[name] is None:
-            cache.write(name, lines)
-        yield lines
-
-
-def _merged(names: tuple[str, ...], stored: dict[str, Lines | None], computed: Iterator[Lines]) -> Iterator[Lines]:
+    response = singlet_response(plan.events("off"), plan.frame, SINGLETS["Cr"][0])
+    caches = [LineCache(cache_dir, [(1.0, part)], plan.frame) for _, part in halves]
+    stored = {name: [cache.read(name) for cache in caches] for name in names}
+    jobs = [
+        (name, part, plan.frame)
+        for name in names
+        for (_, part), known in zip(halves, stored[name], strict=True)
+        if known is None
+    ]
+    computed = _computed(jobs, processes)
     for name in names:
-        known = stored[name]
-        yield next(computed) if known is None else known
+        parts = []
+        for cache, known in zip(caches, stored[name], strict=True):
+            lines = next(computed) if known is None else known
+            if known is None:
+                cache.write(name, lines)
+            parts.append(lines)
+        yield _combined([weight for weight, _ in halves], parts, response)
 
 
-_Job = tuple[str, list[tuple[float, Events]], Frame, complex]
+def _combined(weights: list[float], parts: list[Lines], response: complex) -> Lines:
+    """Return the weighted lines of all scans in the basis unit."""
+    amplitudes = [weight * lines.amplitudes for weight, lines in zip(weights, parts, strict=True)]
+    joined: ComplexArray = np.concatenate(amplitudes) / response
+    return Lines(joined, np.concatenate([lines.frequencies for lines in parts]))
+
+
+_Job = tuple[str, Events, Frame]
 
 
 def _computed(jobs: list[_Job], processes: int) -> Iterator[Lines]:
@@ -190,11 +213,8 @@ def _computed(jobs: list[_Job], processes: int) -> Iterator[Lines]:
 
 
 def _simulate_one(job: _Job) -> Lines:
-    name, halves, frame, response = job
-    parts = [(weight, molecule_lines(molecule(name), part, frame)) for weight, part in halves]
-    amplitudes: ComplexArray = np.concatenate([weight * lines.amplitudes for weight, lines in parts]) / response
-    frequencies: FloatArray = np.concatenate([lines.frequencies for _, lines in parts])
-    return Lines(amplitudes, frequencies)
+    name, part, frame = job
+    return molecule_lines(molecule(name), part, frame)
 
 
 def _kit(pulses: str, kit: ShapedKit | None, frame: Frame) -> Kit:

@@ -9,6 +9,7 @@ from mrs_pipeline.basis import COMBINED
 if TYPE_CHECKING:
     from mrs_pipeline.fit.agreement import AGREEMENT_COLUMNS, Agreement, agreement_table, compare_lcmodel, lcmodel_ratio
     from mrs_pipeline.fit.edited import fit_difference, with_creatine
+    from mrs_pipeline.fit.edited_sum import fit_sum
     from mrs_pipeline.fit.io import read_fit, write_fit
     from mrs_pipeline.fit.joint import Visit, check_joint, fit_visits
     from mrs_pipeline.fit.joint_io import change_rows, joint_record, unit_factors, write_changes
@@ -39,6 +40,7 @@ __all__ = [
     "fit_difference",
     "fit_peaks",
     "fit_spectrum",
+    "fit_sum",
     "fit_visits",
     "joint_record",
     "lcmodel_ratio",
@@ -62,6 +64,7 @@ _HOMES = {
     "fit_difference": "edited",
     "fit_peaks": "peaks",
     "fit_spectrum": "posterior",
+    "fit_sum": "edited_sum",
     "Change": "joint_result",
     "JointFit": "joint_result",
     "Sharing": "joint_problem",

@@ -10,6 +10,7 @@ import numpy as np
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.baseline import make_baseline
+from mrs_pipeline.fit.engine import one_thread
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.peaks_model import PeakModel, expansion, make_peak_model, owners
 from mrs_pipeline.fit.peaks_table import PeakTable, load_peaks
@@ -100,15 +101,16 @@ def fit_peaks(spectrum: Spectrum, settings: FitSection, table: PeakTable | None 
     _check(spectrum, table)
     best: FittedPeaks | None = None
     refitted = False
-    for start in starts(spectrum, table, ppm):
-        fitted = _run(spectrum, table, settings, ppm, start, notes)
-        refitted = best is not None and fitted.solution.cost < best.solution.cost
-        best = fitted if best is None or refitted else best
-        if not findings(best):
-            break
-    if best is None:
-        raise FitError("no start was found", remedy="check the spectrum and the table of peaks")
-    return summarise(best, ("refitted",) if refitted else ())
+    with one_thread():
+        for start in starts(spectrum, table, ppm):
+            fitted = _run(spectrum, table, settings, ppm, start, notes)
+            refitted = best is not None and fitted.solution.cost < best.solution.cost
+            best = fitted if best is None or refitted else best
+            if not findings(best):
+                break
+        if best is None:
+            raise FitError("no start was found", remedy="check the spectrum and the table of peaks")
+        return summarise(best, ("refitted",) if refitted else ())
 
 
 def _check(spectrum: Spectrum, table: PeakTable) -> None:

@@ -12,10 +12,10 @@ from nipype.interfaces.base import File, TraitedSpec, isdefined, traits
 from mrs_pipeline.errors import BasisError
 from mrs_pipeline.files import write_json
 from mrs_pipeline.interfaces.base import MrsInterface
-from mrs_pipeline.interfaces.edited import mega_times
+from mrs_pipeline.interfaces.edited import mega_times, stated_editing
 
 if TYPE_CHECKING:
-    from mrs_pipeline.basis import Basis
+    from mrs_pipeline.basis import Basis, Editing
     from mrs_pipeline.config import BasisSection, FitSection
     from mrs_pipeline.nifti_mrs import NiftiMrs
     from mrs_pipeline.spectrum import Spectrum
@@ -83,7 +83,14 @@ class PrepareBasis(MrsInterface):
         if settings.source == "simulate":
             manufacturer = sidecar.get("Manufacturer") or scan.manufacturer
             cache = Path(self.inputs.cache)
-            basis, assumed = simulated(spectrum, settings, stated_sequence(sidecar), manufacturer, cache)
+            basis, assumed = simulated(
+                spectrum,
+                settings,
+                stated_sequence(sidecar),
+                manufacturer,
+                cache,
+                editing=known_editing(scan, sidecar, settings),
+            )
         else:
             path = self.inputs.basis_file if isdefined(self.inputs.basis_file) else settings.source
             basis, assumed = imported(str(path), settings, stated_sequence(sidecar))
@@ -91,6 +98,14 @@ class PrepareBasis(MrsInterface):
         write_basis_file(basis, cwd / "basis.npz")
         record = {**basis_record(basis, warnings), "te_mismatch": te_mismatch(basis, spectrum)}
         return {"basis": cwd / "basis.npz", "record": write_json(record, cwd / "basis.json")}
+
+
+def known_editing(scan: NiftiMrs, sidecar: dict[str, Any], settings: BasisSection) -> Editing | None:
+    """Return the editing pulses of a scan; ``None`` where they cannot be told, which the difference says."""
+    try:
+        return stated_editing(scan, sidecar, settings)[0]
+    except BasisError:
+        return None
 
 
 def prepared_peaks(settings: FitSection, spectrum: Spectrum, cwd: Path) -> dict[str, Any]:
@@ -186,10 +201,12 @@ def simulated(
     cache: Path | None,
     *,
     trial: bool = False,
+    editing: Editing | None = None,
 ) -> tuple[Basis, tuple[str, ...]]:
     """Simulate the set of one scan, or take it from the cache; what had to be assumed comes back as sentences.
 
-    A ``trial`` simulates creatine alone, at a few points: enough to see that it can be done.
+    ``editing`` are the pulses of MEGA-PRESS; other sequences have none. A ``trial`` simulates creatine alone, at a few
+    points: enough to see that it can be done.
     """
     if spectrum.echo_time is None:
         raise BasisError(
@@ -213,11 +230,19 @@ def simulated(
         te1 = spectrum.echo_time
     pulses, why = pulses_for(settings, sequence, spectrum.carrier_mhz, manufacturer)
     field = round(spectrum.carrier_mhz / FIELD_STEP_MHZ) * FIELD_STEP_MHZ
-    basis = _simulate(
-        sequence, te1, te2, settings.tm or spectrum.mixing_time, field, spectrum.dwell,
-        EXTRA_POINTS if trial else spectrum.n_points + EXTRA_POINTS, spectrum.reference_ppm, pulses,
-        ("Cr",) if trial else metabolites(settings), cache,
+    points = EXTRA_POINTS if trial else spectrum.n_points + EXTRA_POINTS
+    names = ("Cr",) if trial else metabolites(settings)
+    known = (
+        sequence, te1, te2, settings.tm or spectrum.mixing_time, field, spectrum.dwell, points, spectrum.reference_ppm,
+        pulses, names, cache,
     )  # fmt: skip
+    try:
+        basis = _simulate(*known, editing if sequence == "mega-press" else None)
+    except BasisError:
+        if editing is None or sequence != "mega-press":
+            raise
+        basis = _simulate(*known)
+        assumed.append("the editing pulses of the scan do not fit between its refocusing pulses: usual ones were taken")
     return basis, (*assumed, *why)
 
 
@@ -253,13 +278,14 @@ def _simulate(
     pulses: Literal["ideal", "shaped"],
     names: tuple[str, ...],
     cache: Path | None,
+    editing: Editing | None = None,
 ) -> Basis:
     """Simulate once per process and protocol; the scans of a study share one set, and processes share the cache."""
     from mrs_pipeline.basis import simulate_basis
 
     return simulate_basis(
         sequence, te1=te1, te2=te2, tm=tm, field_mhz=field_mhz, dwell=dwell, n_points=n_points, names=names,
-        pulses=pulses, reference_ppm=reference_ppm, cache_dir=cache, edit="off",
+        pulses=pulses, reference_ppm=reference_ppm, cache_dir=cache, edit="off", editing=editing,
     )  # fmt: skip
 
 

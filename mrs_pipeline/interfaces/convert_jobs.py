@@ -322,7 +322,7 @@ def _checked(job: ConvertJob, nifti: NiftiMrs, entities: Entities) -> list[str]:
         )
     warnings = [] if s.repetition_time is not None else ["no repetition time: no relaxation correction"]
     if "DIM_EDIT" in s.dims:
-        warnings.append("edited spectra: the condition without editing and the difference are fitted")
+        warnings.append("edited spectra: the condition without editing, the difference and the sum are fitted")
     if not nifti.is_localised:
         warnings.append("the file does not say where the voxel is: no tissue fractions from the T1w")
     ratio = water_over_metabolites(s)

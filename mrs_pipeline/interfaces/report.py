@@ -52,10 +52,14 @@ class ReportInput(TraitedSpec):
     qc = File(exists=True, mandatory=True)
     t1w = File(exists=True)
     overlap = File(exists=True)
-    edited_fit = traits.Str("", usedefault=True, desc="fit of the difference of an edited scan; empty without one")
-    edited_fit_svs = traits.Str("", usedefault=True)
-    edited_concentrations = traits.Str("", usedefault=True)
-    edited_record = File(exists=True, desc="what was assumed about the difference, and why there is no fit of it")
+    difference_fit = traits.Str("", usedefault=True, desc="fit of the difference of an edited scan; empty without one")
+    difference_fit_svs = traits.Str("", usedefault=True)
+    difference_concentrations = traits.Str("", usedefault=True)
+    difference_record = File(exists=True, desc="what was assumed about the difference, and why there is no fit of it")
+    sum_fit = traits.Str("", usedefault=True, desc="fit of the sum of an edited scan; empty without one")
+    sum_fit_svs = traits.Str("", usedefault=True)
+    sum_concentrations = traits.Str("", usedefault=True)
+    sum_record = File(exists=True, desc="the same of the sum")
     agreement = traits.Str("", usedefault=True, desc="table of a second engine; empty without a result")
     agreement_record = File(exists=True, desc="what the second engine says of its fit")
     baseline_concentrations = File(exists=True, desc="concentrations of the first visit of the same region")
@@ -111,7 +115,8 @@ class Report(MrsInterface):
             concentrations=tuple(read_rows(self.inputs.concentrations)),
             posterior=posterior_view(_json(self.inputs.fit).get("posterior")),
             agreement=self._agreement(),
-            edited=self._edited(),
+            difference=self._edited("difference"),
+            sum=self._edited("sum"),
             metrics=metric_views(qc),
             steps=tuple(StepView(**step) for step in record["steps"]),
             pairs=pairs_from_evidence(
@@ -160,19 +165,25 @@ class Report(MrsInterface):
             ),
         )
 
-    def _edited(self) -> EditedView | None:
-        """Return the difference of an edited scan."""
-        if not isdefined(self.inputs.edited_record):
+    def _edited(self, kind: str) -> EditedView | None:
+        """Return the difference or sum of an edited scan."""
+        record, fit, svs, table = (
+            getattr(self.inputs, f"{kind}_{name}") for name in ("record", "fit", "fit_svs", "concentrations")
+        )
+        if not isdefined(record):
             return None
-        fit = fit_view(self.inputs.edited_fit, self.inputs.edited_fit_svs) if self.inputs.edited_fit else None
-        rows = read_rows(self.inputs.edited_concentrations) if self.inputs.edited_concentrations else []
-        return edited_view(_json(self.inputs.edited_record), fit, rows)
+        return edited_view(_json(record), fit_view(fit, svs) if fit else None, read_rows(table) if table else [])
 
     def _edited_warnings(self) -> list[str]:
-        if not isdefined(self.inputs.edited_record):
-            return []
-        record = _json(self.inputs.edited_record)
-        return [f"difference: {text}" for text in record["warnings"]] + [record["problem"]] * bool(record["problem"])
+        """Return what is to be known of difference and sum; what holds for both is said once."""
+        paths = (self.inputs.difference_record, self.inputs.sum_record)
+        records = [_json(path) for path in paths if isdefined(path)]
+        kinds: dict[str, list[str]] = {}
+        for record in records:
+            for text in record["warnings"]:
+                kinds.setdefault(text, []).append(record["kind"])
+        said = [f"{' and '.join(dict.fromkeys(names))}: {text}" for text, names in kinds.items()]
+        return said + [record["problem"] for record in records if record["problem"]]
 
     def _agreement(self) -> AgreementView | None:
         """Return what a second engine found; nothing where there was none."""
@@ -326,8 +337,12 @@ def fit_view(fit_json: str, fit_svs: str) -> FitView:
     )
 
 
+EDITED_LANDMARKS = {"difference": {"GABA+": 3.0, "Glx": 3.75, "NAA": 2.008}}
+"""Peaks marked in a figure; the sum has the usual singlets of 1H."""
+
+
 def edited_view(record: dict[str, Any], fit: FitView | None, rows: list[dict[str, object]]) -> EditedView:
-    """Return the difference of an edited scan as the report shows it; no singlet of 1H is marked in its figure."""
+    """Return difference or sum of an edited scan as the report shows it."""
     from mrs_pipeline.report import EditedView
 
     basis = record["basis"] or {}
@@ -336,7 +351,7 @@ def edited_view(record: dict[str, Any], fit: FitView | None, rows: list[dict[str
         "Signals": ", ".join(basis.get("names", ())),
         "Simulation": "; ".join(basis.get("notes", ())),
     }
-    shown = None if fit is None else replace(fit, landmarks={"GABA+": 3.0, "Glx": 3.75, "NAA": 2.008})
+    shown = None if fit is None else replace(fit, landmarks=EDITED_LANDMARKS.get(record["kind"], fit.landmarks))
     return EditedView(shown, tuple(rows), record["problem"], {key: text for key, text in facts.items() if text})
 
 

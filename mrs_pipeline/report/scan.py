@@ -57,7 +57,8 @@ SECTIONS: tuple[Section, ...] = (
     Section("errors", "Errors", lambda report: bool(report.errors), open=True),
     Section("components", "Fitted components", lambda report: report.fit is not None and bool(report.fit.components)),
     Section("concentrations", "All concentrations", lambda report: bool(report.concentrations)),
-    Section("edited", "Difference of the edited spectra", lambda report: report.edited is not None, open=True),
+    Section("difference", "Difference of the edited spectra", lambda report: report.difference is not None, open=True),
+    Section("sum", "Sum of the edited spectra", lambda report: report.sum is not None),
     Section("agreement", "Second engine", lambda report: report.agreement is not None),
     Section("quality", "All quality metrics and their definitions", lambda report: bool(report.metrics)),
     Section("preprocessing", "Preprocessing", lambda report: bool(report.steps or report.pairs)),
@@ -137,7 +138,7 @@ def headline(report: ScanReport) -> Headline:
     return Headline(report.verdict.status, report.verdict.status, sentences[report.verdict.status])
 
 
-FIGURES = ("fit", "edited", "components", "voxel", "transients", "pairs")
+FIGURES = ("fit", "difference", "sum", "components", "voxel", "transients", "pairs")
 """Names of the figures of a scan's report."""
 
 
@@ -146,8 +147,9 @@ def scan_figures(report: ScanReport) -> dict[str, str]:
     drawn = dict.fromkeys(FIGURES, "")
     if report.fit is not None:
         drawn |= _fit_figures(report.fit)
-    if report.edited is not None and report.edited.fit is not None:
-        drawn["edited"] = _fit_figures(report.edited.fit, "edited")["edited"]
+    for name, view in (("difference", report.difference), ("sum", report.sum)):
+        if view is not None and view.fit is not None:
+            drawn |= _fit_figures(view.fit, name)
     if report.voxel is not None:
         drawn["voxel"] = _voxel_figure(report.voxel)
     if report.transients is not None:

@@ -278,7 +278,7 @@ class ErrorView:
 
 @dataclass(frozen=True, eq=False)
 class EditedView:
-    """The difference spectrum of an edited scan.
+    """Difference or sum spectrum of an edited scan.
 
     Parameters
     ----------
@@ -318,8 +318,8 @@ class ScanReport:
         Metabolites that stand on the first screen, in order.
     posterior
         Sampled intervals of the ratios, or ``None`` when nothing was sampled.
-    edited
-        The difference spectrum of an edited scan.
+    difference, sum
+        On minus off and on plus off of an edited scan.
     agreement
         The second engine's results, or ``None`` when there is no second engine.
     metrics
@@ -348,7 +348,8 @@ class ScanReport:
     primary: tuple[str, ...] = ("tNAA", "tCr", "tCho", "mI", "Glx", "Glu", "Gln", "GABA", "GSH")
     posterior: PosteriorView | None = None
     agreement: AgreementView | None = None
-    edited: EditedView | None = None
+    difference: EditedView | None = None
+    sum: EditedView | None = None
     metrics: tuple[Metric, ...] = ()
     steps: tuple[StepView, ...] = ()
     pairs: tuple[StepPair, ...] = ()

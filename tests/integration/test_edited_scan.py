@@ -1,4 +1,4 @@
-"""The participant level on a GABA-edited scan: unedited condition and difference, each with its fit and table."""
+"""The participant level on a GABA-edited scan: unedited condition, difference and sum, each with its fit and table."""
 
 import csv
 import json
@@ -20,7 +20,8 @@ TRUTH = {
     "PCh": 0.6, "Ins": 6.0,
 }  # fmt: skip
 PULSES = {"ON": {"PulseOffset": 1.88, "PulseDuration": 0.016}, "OFF": {"PulseOffset": 7.46, "PulseDuration": 0.016}}
-STUDY = '[basis]\npulses = "ideal"\nte1 = 0.0128\n[tissue]\nsource = "none"\n'
+STUDY = '[basis]\npulses = "ideal"\nte1 = 0.0128\n[tissue]\nsource = "table"\ntable = "tissue.tsv"\n'
+TISSUE = "participant_id\tsession\tvoi\tGM\tWM\tCSF\nsub-1\tn/a\tacc\t0.6\t0.3\t0.1\n"
 NAME = "sub-1_acq-mega_voi-acc"
 
 
@@ -61,6 +62,7 @@ def out(tmp_path_factory):
         sidecar = facts | {"RepetitionTime": 2.0, "PulseSequenceType": "MEGA-PRESS", "EditTarget": "GABA"}
         (folder / f"{NAME}_{suffix}.json").write_text(json.dumps(sidecar))
     (root / "study.toml").write_text(STUDY)
+    (root / "tissue.tsv").write_text(TISSUE)
     command = ["run", str(root / "bids"), str(root / "out"), "participant", "--study", str(root / "study.toml")]
     assert main(command) == 0
     return root / "out"
@@ -97,10 +99,58 @@ def test_derivatives_of_the_difference_and_a_section_of_the_report(out):
     assert {"GABA", "MM3co", "GABA+"} <= set(fit.names)
     page = next(out.glob("*report.html")).read_text()
     assert "Difference of the edited spectra" in page
-    assert 'id="edited-table"' in page
+    assert 'id="difference-table"' in page
     assert "pulses (Gauss, 16 ms) at 1.88 and 7.46 ppm" in page
     status = json.loads((folder / f"{NAME}_desc-status_mrs.json").read_text())
     assert not any("assumed" in text for text in status["warnings"] if text.startswith("difference"))
+
+
+SUMS = {"tNAA": 12.0, "tCr": 9.0, "tCho": 1.7, "mI": 6.0, "Glu": 9.0, "Glx": 11.5}
+TOLERANCE = {"tNAA": 0.05, "tCr": 0.05, "tCho": 0.05, "mI": 0.05, "Glu": 0.1, "Glx": 0.1}
+
+
+def test_the_sum_comes_back_in_molecules_of_one_condition_and_relative_to_its_own_creatine(out):
+    rows = table(out, "sumconcentrations")
+    assert {name: row["status"] for name, row in rows.items() if name in SUMS} == dict.fromkeys(SUMS, "ok")
+    found = {name: float(rows[name]["amplitude"]) for name in SUMS}
+    assert found == {name: pytest.approx(value, rel=TOLERANCE[name]) for name, value in SUMS.items()}
+    ratios = {name: float(rows[name]["ratio_tCr"]) for name in SUMS}
+    assert ratios == {name: pytest.approx(value / 9.0, rel=TOLERANCE[name] + 0.02) for name, value in SUMS.items()}
+    assert float(rows["tCr"]["ratio_tCr"]) == 1.0
+
+
+def test_absolute_values_of_the_sum_are_those_of_the_unedited_condition(out):
+    """The sum holds the signal of two scans and its basis too, so the water amplitude of one scan belongs to both."""
+    off, total = table(out, "concentrations"), table(out, "sumconcentrations")
+    for unit in ("iu", "molal", "molar"):
+        for name in SUMS:
+            assert float(total[name][unit]) == pytest.approx(float(off[name][unit]), rel=2 * TOLERANCE[name])
+    assert float(total["tCr"]["molal"]) / float(total["tCr"]["iu"]) == pytest.approx(
+        float(off["tCr"]["molal"]) / float(off["tCr"]["iu"]), rel=1e-4
+    )
+
+
+def test_derivatives_of_the_sum_and_a_section_of_the_report(out):
+    folder = out / "sub-1" / "mrs"
+    fit = read_fit(folder / f"{NAME}_desc-sumfit_mrs.json", folder / f"{NAME}_desc-sumfit_svs.nii.gz")
+    assert fit.status == "ok"
+    dictionary = json.loads((folder / f"{NAME}_desc-sumconcentrations_mrs.json").read_text())
+    assert dictionary.keys() == json.loads((folder / f"{NAME}_desc-concentrations_mrs.json").read_text()).keys()
+    assert "per molecule of one condition" in dictionary["amplitude"]["Description"]
+    other = json.loads((folder / f"{NAME}_desc-differenceconcentrations_mrs.json").read_text())
+    assert "condition without editing" in other["ratio_tCr"]["Description"]
+    sidecar = json.loads((folder / f"{NAME}_desc-sumfit_svs.json").read_text())
+    assert sidecar["Description"] == "Model, baseline and residual of the fit of the sum spectrum"
+    page = next(out.glob("*report.html")).read_text()
+    assert "<summary>Sum of the edited spectra</summary>" in page
+    assert 'id="sum-table"' in page
+    assert "MEGA-PRESS, sum" in page
+
+
+def test_the_scans_table_does_not_hold_the_same_metabolite_twice(out):
+    rows = (out / "sub-1" / "mrs" / f"{NAME}_desc-concentrations_mrs.tsv").read_text().splitlines()
+    names = [row.split("\t")[6] for row in rows]
+    assert len(names) == len(set(names))
 
 
 def test_conditions_are_aligned_on_choline_whatever_editing_does_to_its_neighbours():
@@ -116,3 +166,20 @@ def test_conditions_are_aligned_on_choline_whatever_editing_does_to_its_neighbou
 def test_off_condition_is_told_by_naa(out):
     page = next(out.glob("*report.html")).read_text()
     assert "condition 2 has the larger NAA" in page
+
+
+def test_what_was_assumed_for_difference_and_sum_is_said_once(tmp_path):
+    from mrs_pipeline.interfaces.report import Report
+
+    said = {"difference": ["te1 assumed", "GABA assumed"], "sum": ["te1 assumed"]}
+    report = Report()
+    for kind, warnings in said.items():
+        path = tmp_path / f"{kind}.json"
+        problem = "the sum spectrum was not fitted: so; to fix it: thus" if kind == "sum" else ""
+        path.write_text(json.dumps({"kind": kind, "problem": problem, "warnings": warnings, "basis": None}))
+        setattr(report.inputs, f"{kind}_record", str(path))
+    assert report._edited_warnings() == [
+        "difference and sum: te1 assumed",
+        "difference: GABA assumed",
+        "the sum spectrum was not fitted: so; to fix it: thus",
+    ]

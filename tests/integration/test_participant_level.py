@@ -305,8 +305,11 @@ def test_an_edited_scan_gives_the_unedited_fit_and_difference_and_sum(tmp_path, 
     heights = {kind: np.abs(spectrum.spectrum())[naa].max() for kind, spectrum in spectra.items()}
     assert heights["sum"] == pytest.approx(2 * heights["preproc"], rel=0.02)
     assert heights["difference"] < 0.05 * heights["preproc"]
-    # an echo time of 30 ms has no room for editing pulses: that costs the fit of the difference, not the scan
-    assert any("difference spectrum was not fitted" in text for text in status(tmp_path, "edit")["warnings"])
+    # an echo time of 30 ms has no room for editing pulses: that costs difference and sum, not the scan
+    for kind in ("difference", "sum"):
+        assert any(f"{kind} spectrum was not fitted" in text for text in status(tmp_path, "edit")["warnings"])
+        assert not list(folder.glob(f"*desc-{kind}fit_*"))
+        assert not list(folder.glob(f"*desc-{kind}concentrations_*"))
     assert status(tmp_path, "edit")["status"] != "failed"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrs_pipeline.basis import Editing, editing_of, simulate_basis
+from mrs_pipeline.basis import Editing, editing_of, share_left, simulate_basis
 from mrs_pipeline.errors import BasisError
 
 TIMING = {"te1": 0.0128, "te2": 0.0552, "bandwidth": 2000.0, "n_points": 2048, "linewidth_hz": 2.0}
@@ -72,10 +72,40 @@ def test_notes_and_cache_know_the_pulses(tmp_path):
     first = mega("difference", Editing(), cache_dir=tmp_path)
     second = mega("difference", Editing(duration=0.020), cache_dir=tmp_path)
     assert "editing GABA: pulses (Gauss, 14 ms) at 1.9 and 7.5 ppm" in first.notes
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 4  # one file for each condition
     assert np.abs(first.fids - second.fids).max() > 0.01
     again = mega("difference", Editing(), cache_dir=tmp_path)
     np.testing.assert_array_equal(again.fids, first.fids)
+
+
+def test_difference_and_sum_share_the_lines_of_both_conditions(tmp_path):
+    mega("difference", Editing(), cache_dir=tmp_path)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    fids = {edit: mega(edit, Editing(), cache_dir=tmp_path).fids for edit in ("on", "off", "difference", "sum")}
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+    np.testing.assert_allclose(fids["sum"], fids["on"] + fids["off"], atol=1e-12)
+    np.testing.assert_allclose(fids["difference"], fids["on"] - fids["off"], atol=1e-12)
+
+
+@pytest.mark.parametrize("editing", [Editing(), Editing(1.9, 1.5, 0.020), Editing(shape="ideal")])
+def test_what_an_editing_pulse_leaves_of_uncoupled_protons_is_what_the_simulation_leaves(editing):
+    from mrs_pipeline.basis.editing import EditedKit
+    from mrs_pipeline.basis.engine import Frame, singlet_response
+    from mrs_pipeline.basis.sequences import IdealKit, Timing, events
+
+    frame = Frame(123.2, 4.65)
+    kit = EditedKit(IdealKit(), editing, frame)
+    places = np.array([0.9, 1.5, 1.66, 1.9, 2.05, 2.25, 3.0])
+    for half in ("on", "off"):
+        part = events("mega-press", Timing(0.0128, 0.0552, None), kit, half)
+        simulated = [abs(singlet_response(part, frame, place)) for place in places]
+        np.testing.assert_allclose(share_left(editing, half, places, 123.2), simulated, atol=1e-3)
+
+
+def test_the_gaba_pulse_takes_all_at_its_centre_and_half_of_that_at_its_half_width():
+    """14 ms Gauss, 81 Hz: an inversion of one half leaves a quarter."""
+    left = share_left(Editing(), "on", 1.9 + np.array([0.0, 0.5 * 81 / 123.2, 1.1]), 123.2)
+    assert left == pytest.approx([0.0, 0.25, 1.0], abs=0.02)
 
 
 NIFTI = {"ON": {"PulseOffset": 1.88, "PulseDuration": 0.016}, "OFF": {"PulseOffset": 7.46, "PulseDuration": 0.016}}

@@ -90,7 +90,7 @@ def run(root, *options):
         ("sub-pcc_ses-bl_voi-pcc", "ratios only", "deviations", "region 'pcc' is not one of [study] regions (acc)"),
         ("sub-ms_ses-bl_voi-acc", "cannot run", "problems", "EchoTime is 30 s"),
         ("sub-note_ses-bl_voi-acc", "cannot run", "problems", "no echo time"),
-        ("sub-edit_ses-bl_voi-acc", "ratios only", "missing", "and the difference are fitted"),
+        ("sub-edit_ses-bl_voi-acc", "ratios only", "missing", "the difference and the sum are fitted"),
         ("sub-broken_ses-bl_voi-acc", "cannot run", "problems", "empty"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The fit of difference spectra: planted GABA, macromolecules and Glx, sums, and creatine of the unedited condition."""
+"""The fit of difference and sum spectra: planted GABA, macromolecules, Glx; creatine of the unedited condition."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from mrs_pipeline.basis import Editing, simulate_basis
 from mrs_pipeline.config import FitSection, preset_names
 from mrs_pipeline.errors import BasisError, FitError
-from mrs_pipeline.fit import fit_difference, fit_spectrum, with_creatine
+from mrs_pipeline.fit import fit_difference, fit_spectrum, fit_sum, with_creatine
 from mrs_pipeline.fit.edited import (
     difference_members,
     difference_priors,
@@ -14,7 +14,8 @@ from mrs_pipeline.fit.edited import (
     edited_priors,
     with_sum,
 )
-from mrs_pipeline.fit.priors import load_priors
+from mrs_pipeline.fit.edited_sum import peak_share, sum_priors
+from mrs_pipeline.fit.priors import Peak, load_priors
 from mrs_pipeline.spectrum import Spectrum
 
 MHZ, BANDWIDTH, POINTS = 123.2, 2000.0, 2048
@@ -132,11 +133,55 @@ def test_gsh_edited_difference_comes_back():
     assert np.mean([fit.combination({"GSH": 1.0})[0] for fit in fits]) == pytest.approx(1.4, rel=0.08)
 
 
-def test_sum_of_both_conditions_is_fitted_as_any_spectrum():
+def test_sum_without_macromolecules_is_that_of_any_spectrum():
     basis = simulated("sum")
-    fit = fit_spectrum(planted(basis, 0.2, mm3=0.0, mm09=0.0), basis, FitSection(macromolecules="none"))
+    fit = fit_sum(planted(basis, 0.2, mm3=0.0, mm09=0.0), basis, FitSection(macromolecules="none"), Editing())
     assert fit.combination(fit.weights("tCr"))[0] == pytest.approx(9.0, rel=0.04)
     assert fit.combination(fit.weights("tNAA"))[0] == pytest.approx(12.0, rel=0.06)
+
+
+def test_planted_macromolecules_of_the_sum_come_back_in_units_of_one_condition():
+    """Peaks of the default set, those near 1.9 ppm in one condition only: the whole set is twice that of one scan."""
+    basis, usual = simulated("sum"), load_priors("default")
+    known = sum_priors(usual, Editing(), MHZ)
+    fid = planted(basis, 0.2, mm3=0.0, mm09=0.0).fid
+    for peak in known.macromolecules.peaks:
+        line = np.exp(2j * np.pi * (peak.ppm - 4.65) * MHZ * T - GAUSS * (peak.width * MHZ * T) ** 2)
+        fid = fid + 2.0 * peak.ratio * known.macromolecules.protons * line * np.exp(0.2j + 2j * np.pi * 1.5 * T)
+    fit = fit_sum(Spectrum(fid, 1 / BANDWIDTH, MHZ, echo_time=0.068), basis, FitSection(), Editing())
+    assert fit.combination({"MM09": 1.0})[0] == pytest.approx(2.0, rel=0.1)
+    assert fit.combination(fit.weights("tCr"))[0] == pytest.approx(9.0, rel=0.04)
+    assert fit.combination(fit.weights("tNAA"))[0] == pytest.approx(12.0, rel=0.06)
+    assert fit.combination(fit.weights("Glx"))[0] == pytest.approx(11.5, rel=0.12)
+
+
+def test_macromolecules_near_the_pulse_are_expected_half_in_the_sum():
+    usual, known = load_priors("default"), sum_priors(load_priors("default"), Editing(), MHZ)
+    before, after = ({peak.name: peak for peak in priors.macromolecules.peaks} for priors in (usual, known))
+    left = {name: after[name].ratio / before[name].ratio for name in before}
+    assert left["MM20"] == pytest.approx(0.5, abs=0.03)
+    assert left["MM17"] == pytest.approx(0.56, abs=0.03)
+    assert left["MM22"] == pytest.approx(0.66, abs=0.03)
+    assert all(left[name] == pytest.approx(1.0, abs=0.01) for name in ("MM09", "MM30", "MM32", "MM37", "MM40"))
+    assert left["MM12"] == pytest.approx(0.97, abs=0.01)
+    assert after["MM20"].sd == pytest.approx(np.hypot(0.5 * 0.20, 0.5 * 1.20 * 0.5), rel=0.05)
+    assert after["MM30"].sd == pytest.approx(before["MM30"].sd, rel=0.05)
+    assert known.macromolecules.protons == 2 * usual.macromolecules.protons
+    assert known.ratios == usual.ratios
+
+
+def test_a_symmetric_pulse_also_takes_what_lies_at_it():
+    shares = [peak_share(Peak("MM14", 1.40, 0.15, 0.7, 0.25), Editing(1.9, off, 0.020), MHZ) for off in (7.5, 1.5)]
+    assert shares[0] > 0.95
+    assert shares[1] == pytest.approx(0.5, abs=0.1)
+
+
+def test_measured_macromolecules_of_one_condition_are_not_those_of_the_sum():
+    basis = simulated("sum")
+    settings = FitSection(macromolecules="measured", macromolecule_file="of-one-condition.nii.gz")
+    fit = fit_sum(planted(basis, 0.2, mm3=0.0, mm09=0.0), basis, settings, Editing())
+    assert "MM20" in fit.names
+    assert any("measured macromolecules are those of one condition" in note for note in fit.notes)
 
 
 def test_members_that_editing_cancels_are_left_out(difference):

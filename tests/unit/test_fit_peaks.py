@@ -68,6 +68,21 @@ def test_planted_31p_brain_comes_back():
     assert fit.metrics["ph"] == pytest.approx(tissue_ph(4.82 - 3.0 / MHZ), abs=0.02)
 
 
+def test_phosphates_of_atp_with_widths_of_their_own_come_back():
+    """As in a brain at 7 T (benchmarks/fit_peaks_peer.py): one width for all three would take 15 % from bATP."""
+    table, widths = (
+        load_peaks("31p-brain"),
+        {"width_bATP": 47.0, "width_aATP": 25.0, "width_gATP": 33.0, "width_NAD": 33.0},
+    )
+    scan = empty(dwell=1e-4, mhz=120.0)
+    fits = [fit_peaks(planted(scan, table, BRAIN, 0.2, seed=seed, **widths), SETTINGS) for seed in range(4)]
+    assert {fit.status for fit in fits} == {"ok"}
+    for name in ("aATP", "bATP", "gATP"):
+        assert np.mean([fit.combination({name: 1.0})[0] for fit in fits]) == pytest.approx(BRAIN[name], rel=0.03)
+        found = np.mean([fit.metrics[f"width_{name}_hz"] for fit in fits])
+        assert found == pytest.approx(widths[f"width_{name}"], rel=0.08)
+
+
 @pytest.mark.parametrize("phi0", [0.0, 2.0, -2.9])
 @pytest.mark.parametrize("shift", [-40.0, 35.0])
 def test_any_phase_and_shift_within_range_is_found(phi0, shift):

@@ -212,7 +212,7 @@ def test_page_stands_without_any_one_list(without):
 
 def test_sections_are_shown_only_with_content(good, failed):
     assert re.findall(r'<details id="(\w+)"', good) == [
-        section.anchor for section in scan_module.SECTIONS if section.anchor not in {"errors", "edited"}
+        section.anchor for section in scan_module.SECTIONS if section.anchor not in {"errors", "difference", "sum"}
     ]
     assert re.findall(r'<details id="(\w+)"', failed) == ["errors"]
 
