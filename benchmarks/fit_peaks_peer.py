@@ -82,7 +82,8 @@ def equivalent(path: Path) -> tuple[PeakTable, dict[str, float]]:
     of its column, as there; a multiplet moves as far as the bounds of all its lines let it. The shift of PCr is the
     common one.
     """
-    rows = [row for row in csv.reader(path.open(encoding="utf-8-sig")) if row and row[0] and not row[0].startswith("#")]
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    rows = [row for row in csv.reader(lines) if row and row[0] and not row[0].startswith("#")]
     names = rows[0][1:]
     start, bounds = (
         {row[0]: dict(zip(names, row[1:], strict=False)) for row in part} for part in (rows[2:7], rows[8:13])

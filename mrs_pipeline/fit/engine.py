@@ -26,7 +26,7 @@ from mrs_pipeline.fit.model import Model, make_model
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.priors import PeakFamily, Priors, family_ratio_rows, load_priors, metabolite_ratio_rows
 from mrs_pipeline.fit.result import FitResult
-from mrs_pipeline.fit.selection import stiffness_path
+from mrs_pipeline.fit.selection import Search, no_search, stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
 from mrs_pipeline.fit.start import find_shift_and_phase, noise_sd
 from mrs_pipeline.fit.summary import summarise
@@ -41,7 +41,7 @@ CRITERION = "aic"
 TOLERANCES = (1e-2, 1e-5)
 """Relative change of cost at which the first and the second full fit stop; tighter ones change nothing but the time."""
 LINESHAPE_SHARES = np.linspace(0.0, 1.0, 9)
-"""How far the prior of the lineshape may reach: 0 close to a Voigt line, 1 far from it, geometric between; alike likely."""
+"""How far the prior of the lineshape may reach, alike likely: 0 close to a Voigt line, 1 far from it."""
 ARTEFACT_PPM = (0.6, 1.75)
 ARTEFACT_SPACING_PPM = 0.12
 ARTEFACT_DEPTH = 8.0
@@ -105,7 +105,7 @@ class Fitted:
     evaluations
         Model evaluations of all stages.
     search
-        Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(K, K)``.
+        What the choice of the baseline stiffness does to the amplitudes.
     lineshape
         How far from a Voigt line the spectrum asks the prior to reach; ``None`` where that was set.
     """
@@ -115,7 +115,7 @@ class Fitted:
     solution: Solution
     ppm: tuple[float, float]
     evaluations: int
-    search: FloatArray
+    search: Search
     lineshape: LineshapeReach | None = None
 
 
@@ -243,8 +243,8 @@ def _measured_file(settings: FitSection) -> str:
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
     """Fit coarsely, then twice in full, each time at the stiffness the criterion finds.
 
-    With ``lineshape = "auto"`` the first full fit lets the line go far from Voigt; the second holds it as close to Voigt
-    as the evidence of the first says.
+    With ``lineshape = "auto"`` the first full fit lets the line go far from Voigt; the second holds it as close to
+    Voigt as the evidence of the first says.
     """
     auto = settings.lineshape == "auto"
     model = _model(prepared, settings, ppm, "asymmetric" if auto else settings.lineshape)
@@ -287,9 +287,9 @@ def lineshape_reach(wide: Objective, theta: FloatArray, near: Model) -> Lineshap
     covariance :math:`C` of the lineshape parameters under the wide prior :math:`S_w` the likelihood is a Gaussian with
     :math:`V^{-1} = C^{-1} - S_w^{-1}` and mean :math:`m = VC^{-1}\mu`, so that any prior :math:`S` has
     :math:`-2\ln E = \ln|I + SV^{-1}| + m^T(V + S)^{-1}m`. That is evaluated for prior SDs between the narrow and the
-    wide ones, :math:`s_n^{1-q}s_w^q`, and q averaged with the evidence as weight: the mean moves smoothly with the data,
-    where the best value would jump. The noise is what the fit leaves over, where that is less than what it was weighed
-    with.
+    wide ones, :math:`s_n^{1-q}s_w^q`, and q averaged with the evidence as weight: the mean moves smoothly with the
+    data, where the best value would jump. The noise is what the fit leaves over, where that is less than what it was
+    weighed with.
     """
     names = [wide.model.names[position] for position in wide.varying]
     shape = np.array([name.startswith(("eddy_", "envelope_")) for name in names])
@@ -395,15 +395,15 @@ def _stiffness(
     scale: FloatArray,
     baseline: Baseline | None,
     rows: FloatArray,
-) -> tuple[float, FloatArray]:
-    """Stiffness to use, and the covariance of the amplitudes over those that would have done as well."""
-    fixed = np.zeros((len(model.components),) * 2)
+) -> tuple[float, Search]:
+    """Stiffness to use, and what choosing it does to the amplitudes."""
+    fixed = no_search(len(model.components))
     if baseline is None:
         return 0.0, fixed
     if settings.baseline != "auto":
         return baseline.stiffness(float(settings.baseline) * baseline.width_ppm), fixed
     path = stiffness_path(model, theta, data, scale, baseline, rows)
-    return path.best(CRITERION), path.spread(CRITERION)
+    return path.best(CRITERION), path.search(CRITERION)
 
 
 def _tame_artefact(

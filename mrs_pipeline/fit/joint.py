@@ -23,7 +23,7 @@ from mrs_pipeline.fit.joint_result import JointFit, VisitAmplitudes, common_name
 from mrs_pipeline.fit.joint_uncertainty import BETWEEN, joint_covariances
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.result import FitResult
-from mrs_pipeline.fit.selection import StiffnessPath, stiffness_path
+from mrs_pipeline.fit.selection import Search, StiffnessPath, stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
 from mrs_pipeline.fit.summary import summarise
 from mrs_pipeline.spectrum import FloatArray, Spectrum
@@ -120,8 +120,8 @@ def minimise_apart(
 
 def minimise_together(
     fitted: Sequence[Fitted], settings: FitSection, sharing: Sharing
-) -> tuple[JointObjective, Solution, FloatArray, int]:
-    """Minimise jointly from the fits apart: problem, solution, spread over stiffnesses, evaluations."""
+) -> tuple[JointObjective, Solution, Search, int]:
+    """Minimise jointly from the fits apart: problem, solution, effect of the stiffness search, evaluations."""
     thetas = [item.solution.theta for item in fitted]
     spent = 0
     for tolerance in ROUNDS:
@@ -150,21 +150,27 @@ def _data(fitted: Fitted) -> FloatArray:
 
 def _stiffness(
     fitted: Sequence[Fitted], thetas: Sequence[FloatArray], settings: FitSection, sharing: Sharing
-) -> tuple[list[float], FloatArray]:
-    """Stiffness of each visit's baseline, and the covariance of all amplitudes over those that would do as well."""
+) -> tuple[list[float], Search]:
+    """Stiffness of each visit's baseline, and what choosing it does to the amplitudes of all visits."""
     own = [item.objective.stiffness for item in fitted]
-    apart = block_diag(*[item.search for item in fitted])
+    apart = Search(
+        block_diag(*[item.search.drawn for item in fitted]), block_diag(*[item.search.plausible for item in fitted])
+    )
     searched = settings.baseline == "auto" and all(item.objective.baseline is not None for item in fitted)
     if not (searched and sharing.stiffness):
         return own, apart
     paths = [_path(item, theta) for item, theta in zip(fitted, thetas, strict=True)]
     common = summed(paths)
     chosen = int(np.argmin(np.abs(common.stiffness - common.best(engine.CRITERION))))
-    return [float(path.stiffness[chosen]) for path in paths], common.spread(engine.CRITERION)
+    return [float(path.stiffness[chosen]) for path in paths], common.search(engine.CRITERION)
 
 
 def summed(paths: Sequence[StiffnessPath]) -> StiffnessPath:
-    """One path for all visits on the grid of the first: every criterion added up, amplitudes side by side."""
+    """One path for all visits on the grid of the first: every criterion added up, amplitudes side by side.
+
+    Redrawn noise is added up as well, the draws of each visit in another order, since visits have noise of their own.
+    """
+    paths = [replace(path, redrawn=np.roll(path.redrawn, 97 * number, axis=0)) for number, path in enumerate(paths)]
     grid = {"stiffness", "dimensions", "amplitudes"}
     scores = {item.name for item in fields(StiffnessPath)} - grid
     added = {name: np.sum([getattr(path, name) for path in paths], axis=0) for name in sorted(scores)}
@@ -186,7 +192,7 @@ def _result(
     left_out: dict[str, str],
     problem: JointObjective,
     solution: Solution,
-    search: FloatArray,
+    search: Search,
     spent: int,
 ) -> JointFit:
     """Put numbers, comparison with the fits apart and verdict together."""

@@ -18,6 +18,7 @@ from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.joint_problem import JointObjective
 from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Evaluation, Objective
+from mrs_pipeline.fit.selection import Search
 from mrs_pipeline.fit.uncertainty import Information, hessian_inverse, misfit_curvature, prior_scales
 from mrs_pipeline.spectrum import FloatArray
 
@@ -35,7 +36,7 @@ class JointCovariances:
 
 
 def joint_covariances(
-    problem: JointObjective, theta: FloatArray, noise: Sequence[float], search: FloatArray
+    problem: JointObjective, theta: FloatArray, noise: Sequence[float], search: Search
 ) -> JointCovariances:
     r"""Compute the covariances at a solution.
 
@@ -46,7 +47,7 @@ def joint_covariances(
     noise
         SD of the noise in the data of each visit; its fit may have used a larger one to allow for misfit.
     search
-        Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(V K, V K)``.
+        What the choice of the baseline stiffness does to the amplitudes of all visits.
 
     Notes
     -----
@@ -66,7 +67,7 @@ def joint_covariances(
     moved = inverse @ (own.T * np.sqrt([kappa[family] for family in information.families]))
     bent = inverse * np.sqrt(np.diagonal(penalty))
     total = misfit @ misfit.T + moved @ moved.T + bent @ bent.T
-    return JointCovariances(noisy @ noisy.T + search, total + search, kappa)
+    return JointCovariances(noisy @ noisy.T + search.drawn, total + search.plausible, kappa)
 
 
 def joint_information(problem: JointObjective, theta: FloatArray) -> tuple[Information, npt.NDArray[np.int_]]:

@@ -83,6 +83,7 @@ class Priors:
     t2: dict[str, float]
     t2_default: float
     width_relative_sd: float
+    width_relative: dict[str, float]
     typical: dict[str, float]
     ratio_denominator: dict[str, float]
     ratios: dict[str, tuple[float, float]]
@@ -96,7 +97,7 @@ class Priors:
     def metabolite_width(self, name: str) -> tuple[float, float]:
         r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
         mean = 1.0 / (np.pi * self.t2.get(name, self.t2_default))
-        return mean, self.width_relative_sd * mean
+        return mean, self.width_relative.get(name, self.width_relative_sd) * mean
 
 
 def load_priors(name: str) -> Priors:
@@ -130,6 +131,7 @@ def _from_table(table: dict[str, Any]) -> Priors:
         t2=dict(table["width"]["t2"]),
         t2_default=float(table["width"]["default_t2"]),
         width_relative_sd=float(table["width"]["relative_sd"]),
+        width_relative=dict(table["width"].get("relative", {})),
         typical=dict(table["start"]),
         ratio_denominator=dict(table["ratios"]["denominator"]),
         ratios={key: (float(mean), float(sd)) for key, (mean, sd) in table["ratios"]["value"].items()},

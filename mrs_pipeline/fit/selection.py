@@ -7,6 +7,7 @@ Every criterion needs only the normal equations: with :math:`S` the spectra and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -21,6 +22,36 @@ MIN_DIMENSIONS_PER_PPM = 1.8
 MAX_DIMENSIONS_PER_PPM = 7.0
 AIC_FACTOR = 4.0
 """Weight of a baseline dimension in the modified AIC (ABfit uses 5 without soft macromolecule priors)."""
+
+
+REDRAWS = 500
+"""Draws of the noise over which the choice of the stiffness is repeated."""
+
+
+@cache
+def _noise(modes: int) -> FloatArray:
+    return np.random.default_rng(0).standard_normal((REDRAWS, modes))
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What the choice of the stiffness does to the amplitudes.
+
+    Parameters
+    ----------
+    drawn
+        Covariance over the choices that other draws of the noise would make: part of the sampling SD, ``(K, K)``.
+    plausible
+        Covariance over the stiffnesses that describe the data about as well: part of the total SD, ``(K, K)``.
+    """
+
+    drawn: FloatArray
+    plausible: FloatArray
+
+
+def no_search(count: int) -> Search:
+    """Return what a fixed stiffness does: nothing, for ``count`` amplitudes."""
+    return Search(np.zeros((count, count)), np.zeros((count, count)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +72,8 @@ class StiffnessPath:
         Generalised cross-validation on the same scale, shape ``(g,)``.
     amplitudes
         Amplitudes at each stiffness, shape ``(g, K)``.
+    redrawn
+        What other draws of the noise add to any of the criteria, shape ``(REDRAWS, g)``.
     """
 
     stiffness: FloatArray
@@ -50,18 +83,31 @@ class StiffnessPath:
     evidence: FloatArray
     gcv: FloatArray
     amplitudes: FloatArray
+    redrawn: FloatArray
 
-    def spread(self, criterion: str) -> FloatArray:
-        r"""Covariance of the amplitudes over the plausible stiffnesses, shape ``(K, K)``.
+    def search(self, criterion: str) -> Search:
+        """Covariances of the amplitudes over the stiffnesses that may stand in place of the chosen one."""
+        return Search(self._spread(self.drawn(criterion)), self._spread(self.plausible(criterion)))
+
+    def plausible(self, criterion: str) -> FloatArray:
+        r"""Weight of each stiffness as a model of the data, shape ``(g,)``, sum 1.
 
         Notes
         -----
-        Weights :math:`w\propto\exp(-\Delta/2m)` with the criterion's distance from its minimum: Akaike weights
-        (Burnham & Anderson 2002) for a likelihood tempered by the same factor ``m`` as in the modified AIC.
+        :math:`w\propto\exp(-\Delta/2m)` with the criterion's distance from its minimum: Akaike weights (Burnham &
+        Anderson 2002, doi:10.1007/b97636) for a likelihood tempered by the factor ``m`` of the modified AIC.
         """
         score = getattr(self, criterion)
         weight = np.exp(-0.5 * (score - score.min()) / AIC_FACTOR)
-        weight /= weight.sum()
+        return np.asarray(weight / weight.sum())
+
+    def drawn(self, criterion: str) -> FloatArray:
+        """How often another draw of the noise would choose each stiffness, shape ``(g,)``, sum 1."""
+        scores = getattr(self, criterion) + self.redrawn
+        counts = np.bincount(np.argmin(scores, axis=1), minlength=self.dimensions.size)
+        return np.asarray(counts / REDRAWS)
+
+    def _spread(self, weight: FloatArray) -> FloatArray:
         centred = self.amplitudes - weight @ self.amplitudes
         return np.asarray((centred.T * weight) @ centred)
 
@@ -99,7 +145,35 @@ def stiffness_path(
     rows_of = [problem.criteria(baseline, value) for value in stiffness]
     table = np.array([scores for scores, _ in rows_of])
     amplitudes = np.array([values for _, values in rows_of])
-    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2], table[:, 3], amplitudes)
+    seen = problem.target_modes - amplitudes[int(np.argmin(table[:, 1]))] @ problem.spectra_modes
+    shrink = np.array([baseline.shrink(value) for value in stiffness])
+    redrawn = redrawn_criteria(shrink, seen, table[:, 0], target.size)
+    return StiffnessPath(stiffness, dimensions, table[:, 0], table[:, 1], table[:, 2], table[:, 3], amplitudes, redrawn)
+
+
+def redrawn_criteria(shrink: FloatArray, seen: FloatArray, rss: FloatArray, size: int) -> FloatArray:
+    r"""Change of :math:`n\ln RSS` along the grid with the noise, shape ``(REDRAWS, g)``.
+
+    Parameters
+    ----------
+    shrink
+        Share of each mode that each stiffness lets through, shape ``(g, k)``.
+    seen
+        What the components leave of the data, in the modes, noise SD 1, shape ``(k,)``.
+    rss
+        Residual sum of squares at each stiffness, shape ``(g,)``.
+    size
+        Number of points n.
+
+    Notes
+    -----
+    :math:`RSS_g = c + \sum_k(1-w_{gk})^2u_k^2`; noise :math:`z_k` of unit variance on the modes changes it by
+    :math:`\sum_k(1-w_{gk})^2(2u_kz_k + z_k^2)`. Neighbours share most of it, so that what noise does to the choice is
+    far less than to the criterion. Fixed draws, so that equal input gives equal output.
+    """
+    noise = _noise(seen.size)
+    change = (2.0 * seen * noise + noise**2) @ ((1.0 - shrink) ** 2).T
+    return np.asarray(size * np.log1p(np.maximum(change / rss, -0.9)))
 
 
 @dataclass(frozen=True, eq=False)

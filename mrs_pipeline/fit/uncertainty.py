@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Evaluation, Objective
+from mrs_pipeline.fit.selection import Search
 from mrs_pipeline.spectrum import FloatArray
 
 COMMON = frozenset({"phi0", "phi1", "shift", "gauss", "lorentz"})
@@ -78,7 +79,7 @@ class Information:
     curvature: FloatArray | None = None
 
 
-def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search: FloatArray) -> Covariances:
+def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search: Search) -> Covariances:
     r"""Compute the three covariances at a solution.
 
     Parameters
@@ -88,16 +89,16 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search
     noise_sd
         SD of the noise in the data; the fit may have used a larger one to allow for misfit.
     search
-        Covariance of the amplitudes over the plausible baseline stiffnesses, shape ``(K, K)``.
+        What the choice of the baseline stiffness does to the amplitudes.
 
     Notes
     -----
     Sampling: :math:`H^{-1}J^TW^2J H^{-1}` with the weights :math:`W`, the noise of the data and the Hessian
-    :math:`H = F - \sum r\,\partial^2m` (:func:`hessian_inverse`), plus ``search``: another draw of the noise would
-    have picked another stiffness. Total: the same with the fit's noise SD, plus :math:`H^{-1}(\kappa P_\mathrm{own} +
-    P_\mathrm{baseline})H^{-1}`. With :math:`\kappa = 1` and no misfit this is the posterior covariance :math:`F^{-1}`;
-    :math:`\kappa` is estimated from the fit itself as the prior cost over its expectation
-    :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
+    :math:`H = F - \sum r\,\partial^2m` (:func:`hessian_inverse`), plus ``search.drawn``: another draw of the noise may
+    pick another stiffness. Total: the same with the fit's noise SD and ``search.plausible``, plus
+    :math:`H^{-1}(\kappa P_\mathrm{own} + P_\mathrm{baseline})H^{-1}`. With :math:`\kappa = 1` and no misfit this is the
+    posterior covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior cost over its
+    expectation :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
     """
     problem = information(objective, theta)
     jacobian = problem.jacobian
@@ -110,7 +111,9 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search
     share = (noise_sd / objective.noise_sd) ** 2
     first, count, _ = problem.counts
     block = np.s_[first : first + count, first : first + count]
-    return Covariances(share * bound(problem, objective), share * spread[block] + search, total[block] + search, kappa)
+    return Covariances(
+        share * bound(problem, objective), share * spread[block] + search.drawn, total[block] + search.plausible, kappa
+    )
 
 
 FLATTEST = 0.4
