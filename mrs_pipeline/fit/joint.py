@@ -182,7 +182,9 @@ def _path(fitted: Fitted, theta: FloatArray) -> StiffnessPath:
     own = fitted.objective
     if own.baseline is None:
         raise AssertionError("a visit without baseline has no stiffness")
-    return stiffness_path(own.model, theta, _data(fitted), own.weight / own.noise_sd, own.baseline, own.rows)
+    spectra = own.at(theta).spectra.real
+    scale = own.weight / own.noise_sd
+    return stiffness_path(spectra, _data(fitted), scale, own.baseline, own.rows, own.model.components.signed)
 
 
 def _result(

@@ -249,8 +249,8 @@ class JointObjective:
         """Rows of data of all visits, amplitude priors, parameter priors."""
         return np.concatenate([*self.at(theta).residuals, self.deviations(theta)])
 
-    def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Differentiate :meth:`residual` with respect to the varying parameters."""
+    def jacobian(self, theta: FloatArray, columns: npt.NDArray[np.int_] | None = None) -> FloatArray:
+        """Differentiate :meth:`residual` with respect to the varying parameters, or some of them."""
         point = self.at(theta)
         moved, pull = [], []
         parts = zip(
@@ -269,7 +269,8 @@ class JointObjective:
         data = projected_jacobian(
             design, self.rows, point.gram, point.solution.free, block_diag(*moved), block_diag(*pull)
         )
-        return np.concatenate([data, self.parameter_coupling.matrix @ self.parameter_prior])
+        slope = np.concatenate([data, self.parameter_coupling.matrix @ self.parameter_prior])
+        return slope if columns is None else slope[:, columns]
 
     def cost(self, theta: FloatArray) -> float:
         """Sum of squares of :meth:`residual`."""

@@ -19,7 +19,7 @@ from mrs_pipeline.fit.joint_problem import JointObjective
 from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Evaluation, Objective
 from mrs_pipeline.fit.selection import Search
-from mrs_pipeline.fit.uncertainty import Information, hessian_inverse, misfit_curvature, prior_scales
+from mrs_pipeline.fit.uncertainty import Information, hessian_inverse, misfit_curvature, prior_scales, slopes
 from mrs_pipeline.spectrum import FloatArray
 
 BETWEEN = "_between"
@@ -82,7 +82,8 @@ def joint_information(problem: JointObjective, theta: FloatArray) -> tuple[Infor
     """
     point = problem.at(theta)
     parts = list(zip(problem.visits, point.points, problem.split_amplitudes(point.solution.amplitudes), strict=True))
-    blocks = [_visit_jacobian(visit, own, amplitudes) for visit, own, amplitudes in parts]
+    slope = [slopes(visit, own, amplitudes) for visit, own, amplitudes in parts]
+    blocks = [_visit_jacobian(visit, own, moved) for (visit, own, _), (_, moved, _) in zip(parts, slope, strict=True)]
     sizes = [_sizes(visit) for visit in problem.visits]
     starts = np.cumsum([0] + [sum(size) for size in sizes])[:-1]
     parameters = np.concatenate([start + np.arange(p) for start, (p, _, _) in zip(starts, sizes, strict=True)])
@@ -100,7 +101,9 @@ def joint_information(problem: JointObjective, theta: FloatArray) -> tuple[Infor
         families=_families(problem),
         penalty=np.diag(np.concatenate([_penalty(visit) for visit in problem.visits])),
         counts=(int(counts[0]), int(counts[1]), int(counts[2])),
-        curvature=block_diag(*[misfit_curvature(visit, own, amplitudes) for visit, own, amplitudes in parts]),
+        curvature=block_diag(
+            *[misfit_curvature(*part, back, pull) for part, (back, _, pull) in zip(parts, slope, strict=True)]
+        ),
     )
     return information, place
 
@@ -111,14 +114,11 @@ def _sizes(visit: Objective) -> tuple[int, int, int]:
     return visit.varying.size, len(visit.model.components), modes
 
 
-def _visit_jacobian(visit: Objective, point: Evaluation, amplitudes: FloatArray) -> FloatArray:
+def _visit_jacobian(visit: Objective, point: Evaluation, moved: FloatArray) -> FloatArray:
     """Weighted data of one visit by its parameters, amplitudes and baseline modes, shape ``(n, q)``."""
-    model = visit.model
-    moved, _ = model.derivatives(point.theta, amplitudes, point.modulated, np.zeros_like(point.residual))
-    spectra = (model.to_window(point.modulated) * model.phase(point.theta)).real
     scale = visit.weight / visit.noise_sd
     modes = np.zeros((0, scale.size)) if visit.baseline is None else visit.baseline.modes.T
-    return np.asarray(np.concatenate([moved[visit.varying] * scale, spectra * scale, modes]).T)
+    return np.asarray(np.concatenate([moved * scale, point.spectra.real * scale, modes]).T)
 
 
 def _penalty(visit: Objective) -> FloatArray:

@@ -76,7 +76,7 @@ class Model:
     offset_hz: FloatArray
     parameters: tuple[Parameter, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the nonlinear parameters."""
         return tuple(parameter.name for parameter in self.parameters)
@@ -116,11 +116,13 @@ class Model:
 
     def to_window(self, fids: npt.NDArray[Any]) -> ComplexArray:
         """Zero-filled spectrum over the window, shape ``(..., n)``."""
-        n_fft = 2 * self.time.size
-        low, high = self.bins
-        spectrum = scipy_fft.fft(fids, n=n_fft, axis=-1)
-        wanted = np.arange(low, high) - n_fft // 2
-        return np.asarray(spectrum[..., wanted % n_fft])
+        half = self.time.size
+        spectrum = scipy_fft.fft(fids, n=2 * half, axis=-1)
+        low, high = self.bins[0] - half, self.bins[1] - half
+        if low < 0 < high:
+            return np.concatenate([spectrum[..., low:], spectrum[..., :high]], axis=-1)
+        start = low % (2 * half)
+        return np.asarray(spectrum[..., start : start + high - low])
 
     def from_window(self, window: ComplexArray) -> ComplexArray:
         """Adjoint of :meth:`to_window` without conjugation: ``u`` with ``sum(window * to_window(x)) = sum(u * x)``."""
@@ -140,10 +142,16 @@ class Model:
         rate = self._linear_rate(theta)
         out = _geometric(np.exp(rate * self._dwell), self.time.size)
         out *= self.components.fids
-        for group in np.unique(self.components.group):
+        shape = np.exp(self.shape_exponent(theta))
+        for group in self._groups:
             rows = self.components.group == group
-            out[rows] *= np.exp(self.gaussian_exponent(theta, int(group)) + self.shape_exponent(theta))
+            out[rows] *= np.exp(self.gaussian_exponent(theta, group)) * shape
         return np.asarray(out)
+
+    @cached_property
+    def _groups(self) -> tuple[int, ...]:
+        """Lineshape groups that are present."""
+        return tuple(int(group) for group in np.unique(self.components.group))
 
     @property
     def _dwell(self) -> float:

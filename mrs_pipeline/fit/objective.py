@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ class Evaluation:
         Nonlinear parameters, shape ``(p,)``.
     modulated
         FIDs of the components, shape ``(K, n_points)``.
+    spectra
+        Their complex spectra over the window, shape ``(K, n)``.
     design
         Whitened columns with the baseline projected out, shape ``(K, n)``.
     gram
@@ -35,6 +38,7 @@ class Evaluation:
 
     theta: FloatArray
     modulated: ComplexArray
+    spectra: ComplexArray
     design: FloatArray
     gram: FloatArray
     solution: LinearSolution
@@ -109,12 +113,13 @@ class Objective:
             return self._last
         self.evaluations += 1
         modulated = self.model.modulated(theta)
-        design = self.whiten((self.model.to_window(modulated) * self.model.phase(theta)).real)
+        spectra = self.model.to_window(modulated) * self.model.phase(theta)
+        design = self.whiten(spectra.real)
         gram = design @ design.T + self.rows.T @ self.rows
         solution = nonnegative_solve(gram, design @ self.target, self.model.components.signed, self._start)
         residual = self.target - solution.amplitudes @ design
         self._start = solution.free
-        self._last = Evaluation(theta.copy(), modulated, design, gram, solution, residual)
+        self._last = Evaluation(theta.copy(), modulated, spectra, design, gram, solution, residual)
         return self._last
 
     def residual(self, theta: FloatArray) -> FloatArray:
@@ -122,17 +127,21 @@ class Objective:
         point = self.at(theta)
         return np.concatenate([point.residual, -self.rows @ point.solution.amplitudes, self._prior(theta)])
 
-    def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Differentiate :meth:`residual` with respect to the varying parameters."""
+    def jacobian(self, theta: FloatArray, columns: npt.NDArray[np.int_] | None = None) -> FloatArray:
+        """Differentiate :meth:`residual` with respect to the varying parameters, or some of them."""
         point = self.at(theta)
         back = self.unwhiten(point.residual)
         moved, pull = self.model.derivatives(theta, point.solution.amplitudes, point.modulated, back)
-        use = self.varying
+        use = self.varying if columns is None else self.varying[columns]
         data = projected_jacobian(
             point.design, self.rows, point.gram, point.solution.free, self.whiten(moved[use]), pull[use]
         )
-        prior = np.diag(1.0 / self.model.sd[use])[np.isfinite(self.model.sd[use])]
-        return np.concatenate([data, prior])
+        return np.concatenate([data, self._prior_slope if columns is None else self._prior_slope[:, columns]])
+
+    @cached_property
+    def _prior_slope(self) -> FloatArray:
+        sd = self.model.sd[self.varying]
+        return np.asarray(np.diag(1.0 / sd)[np.isfinite(sd)])
 
     def cost(self, theta: FloatArray) -> float:
         """Sum of squares of :meth:`residual`."""

@@ -88,7 +88,7 @@ def modelled_spectrum(fitted: Fitted) -> Spectrum:
     model = objective.model
     amplitudes = objective.at(theta).solution.amplitudes
     window = model.to_window(prepared.spectrum.fid).real
-    baseline = objective.smooth(window - (amplitudes @ model.spectra(theta)).real)
+    baseline = objective.smooth(window - (amplitudes @ objective.at(theta).spectra).real)
     n_fft, (low, high) = 2 * model.time.size, model.bins
     step = float(model.offset_hz[1] - model.offset_hz[0])
     offset = model.offset_hz[0] + step * (np.arange(n_fft) - low)

@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 
 from mrs_pipeline.fit.baseline import Baseline
-from mrs_pipeline.fit.model import Model
 from mrs_pipeline.fit.projection import BoolArray, nonnegative_solve
 from mrs_pipeline.spectrum import FloatArray
 
@@ -117,27 +116,32 @@ class StiffnessPath:
 
 
 def stiffness_path(
-    model: Model, theta: FloatArray, data: FloatArray, scale: FloatArray, baseline: Baseline, rows: FloatArray
+    spectra: FloatArray,
+    data: FloatArray,
+    scale: FloatArray,
+    baseline: Baseline,
+    rows: FloatArray,
+    signed: BoolArray,
 ) -> StiffnessPath:
     """Evaluate the criteria over the grid at fixed nonlinear parameters.
 
     Parameters
     ----------
-    model, theta, data, baseline, rows
+    spectra
+        Real spectra of the components at unit amplitude, shape ``(K, n)``.
+    data, baseline, rows
         As in :class:`mrs_pipeline.fit.objective.Objective`.
     scale
         Weight of each point over the noise SD, shape ``(n,)``.
+    signed
+        Components whose amplitude may be negative, shape ``(K,)``.
     """
-    spectra = model.spectra(theta).real * scale
+    spectra = spectra * scale
     target = data * scale
     size = float(
-        np.abs(
-            nonnegative_solve(spectra @ spectra.T + rows.T @ rows, spectra @ target, model.components.signed).amplitudes
-        ).max()
+        np.abs(nonnegative_solve(spectra @ spectra.T + rows.T @ rows, spectra @ target, signed).amplitudes).max()
     )
-    problem = _Grid(
-        spectra, target, spectra @ baseline.modes, target @ baseline.modes, model.components.signed, rows, size
-    )
+    problem = _Grid(spectra, target, spectra @ baseline.modes, target @ baseline.modes, signed, rows, size)
     top = MAX_DIMENSIONS_PER_PPM * baseline.width_ppm
     least = max(MIN_DIMENSIONS_PER_PPM * baseline.width_ppm, 2.2)
     dimensions = np.geomspace(least, min(top, baseline.penalty.size - 1.0), GRID)

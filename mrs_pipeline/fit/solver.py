@@ -63,7 +63,7 @@ def solve(
     """
     varying = objective.varying
     wanted = varying if only is None else np.intersect1d(varying, only)
-    columns = np.searchsorted(varying, wanted)
+    columns = None if only is None else np.searchsorted(varying, wanted)
     names = objective.model.names
     fixed = np.array(start, dtype=float)
 
@@ -75,7 +75,7 @@ def solve(
     before = objective.evaluations
     minimizer = _minimizer(lambda params: objective.residual(full(params)), _parameters(objective, fixed, wanted))
     result = minimizer.least_squares(
-        jac=lambda params: objective.jacobian(full(params))[:, columns],
+        jac=lambda params: objective.jacobian(full(params), columns),
         x_scale=_scale(objective, wanted),
         ftol=tolerance,
         xtol=1e-8,

@@ -103,19 +103,18 @@ def _correlation(matrix: FloatArray) -> FloatArray:
 
 def _curves(fitted: Fitted) -> dict[str, ComplexArray]:
     """Collect data, model, baseline and residual over the window."""
-    objective, theta = fitted.objective, fitted.solution.theta
-    model = objective.model
-    data = model.to_window(fitted.prepared.spectrum.fid)
-    signal = objective.at(theta).solution.amplitudes @ model.spectra(theta)
+    objective = fitted.objective
+    point = objective.at(fitted.solution.theta)
+    data = objective.model.to_window(fitted.prepared.spectrum.fid)
+    signal = point.solution.amplitudes @ point.spectra
     baseline = objective.smooth((data - signal).real).astype(np.complex128)
     return {"data": data, "model": signal + baseline, "baseline": baseline, "residual": data - signal - baseline}
 
 
 def _component_curves(fitted: Fitted) -> dict[str, ComplexArray]:
-    model, theta = fitted.objective.model, fitted.solution.theta
-    amplitudes = fitted.objective.at(theta).solution.amplitudes
-    scaled = model.spectra(theta) * amplitudes[:, None]
-    return dict(zip(model.components.names, scaled, strict=True))
+    point = fitted.objective.at(fitted.solution.theta)
+    scaled = point.spectra * point.solution.amplitudes[:, None]
+    return dict(zip(fitted.objective.model.components.names, scaled, strict=True))
 
 
 def _nonlinear(fitted: Fitted) -> dict[str, dict[str, Any]]:

@@ -204,8 +204,8 @@ def information(objective: Objective, theta: FloatArray) -> Information:
     """Collect the full Jacobian and the prior information at a solution."""
     model, point = objective.model, objective.at(theta)
     amplitudes = point.solution.amplitudes
-    moved, _ = model.derivatives(theta, amplitudes, point.modulated, np.zeros_like(point.residual))
-    spectra = (model.to_window(point.modulated) * model.phase(theta)).real
+    back, moved, pull = slopes(objective, point, amplitudes)
+    spectra = point.spectra.real
     scale = objective.weight / objective.noise_sd
     modes = np.zeros((0, scale.size)) if objective.baseline is None else objective.baseline.modes.T
     penalty = np.zeros(0) if objective.baseline is None else objective.stiffness * objective.baseline.penalty
@@ -218,7 +218,7 @@ def information(objective: Objective, theta: FloatArray) -> Information:
     names = [model.names[objective.varying[position]] for position in informed]
     prior = objective.residual(theta)[scale.size :]
     return Information(
-        jacobian=np.concatenate([moved[objective.varying] * scale, spectra * scale, modes]).T,
+        jacobian=np.concatenate([moved * scale, spectra * scale, modes]).T,
         own=np.concatenate([ratios, parameters]),
         deviation=prior,
         families=(
@@ -227,16 +227,32 @@ def information(objective: Objective, theta: FloatArray) -> Information:
         ),
         penalty=np.diag(np.concatenate([np.zeros(p + count), penalty])),
         counts=(p, count, penalty.size),
-        curvature=misfit_curvature(objective, point, amplitudes),
+        curvature=misfit_curvature(objective, point, amplitudes, back, pull),
     )
 
 
-def misfit_curvature(objective: Objective, point: Evaluation, amplitudes: FloatArray) -> FloatArray:
-    """Second derivatives of the model times what is left of the data, over all parameters, shape ``(q, q)``."""
-    model = objective.model
+def slopes(
+    objective: Objective, point: Evaluation, amplitudes: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Differentiate the model at given amplitudes, and contract it with what they leave of the data.
+
+    Returns
+    -------
+    back
+        Whitened residual taken back to the data, shape ``(n,)``.
+    moved, pull
+        As of :meth:`mrs_pipeline.fit.model.Model.derivatives`, for the varying parameters.
+    """
     back = objective.unwhiten(objective.target - amplitudes @ point.design)
-    pull = model.derivatives(point.theta, amplitudes, point.modulated, back)[1][objective.varying]
-    bent = model.curvature(point.theta, amplitudes, point.modulated, back)
+    moved, pull = objective.model.derivatives(point.theta, amplitudes, point.modulated, back)
+    return back, moved[objective.varying], pull[objective.varying]
+
+
+def misfit_curvature(
+    objective: Objective, point: Evaluation, amplitudes: FloatArray, back: FloatArray, pull: FloatArray
+) -> FloatArray:
+    """Second derivatives of the model times what is left of the data, over all parameters, shape ``(q, q)``."""
+    bent = objective.model.curvature(point.theta, amplitudes, point.modulated, back)
     p, count = pull.shape
     modes = 0 if objective.baseline is None else objective.baseline.penalty.size
     out = np.zeros((p + count + modes,) * 2)

@@ -84,18 +84,17 @@ def _signal(fitted: Fitted) -> list[Finding]:
 
 def peak_height(fitted: Fitted) -> float:
     """Height of the tallest metabolite peak of the fit, spectrum units."""
-    model, theta = fitted.objective.model, fitted.solution.theta
-    amplitudes = fitted.objective.at(theta).solution.amplitudes
-    metabolites = model.components.group == METABOLITES
-    return float((amplitudes[metabolites] @ model.spectra(theta)[metabolites]).real.max())
+    point = fitted.objective.at(fitted.solution.theta)
+    metabolites = fitted.objective.model.components.group == METABOLITES
+    return float((point.solution.amplitudes[metabolites] @ point.spectra[metabolites]).real.max())
 
 
 def residual(fitted: Fitted) -> FloatArray:
     """Residual of the real spectrum over the window, spectrum units, weighted as fitted, ``(n,)``."""
-    objective, theta = fitted.objective, fitted.solution.theta
-    model = objective.model
-    signal = (objective.at(theta).solution.amplitudes @ model.spectra(theta)).real
-    left = model.to_window(fitted.prepared.spectrum.fid).real - signal
+    objective = fitted.objective
+    point = objective.at(fitted.solution.theta)
+    signal = (point.solution.amplitudes @ point.spectra).real
+    left = objective.model.to_window(fitted.prepared.spectrum.fid).real - signal
     return np.asarray((left - objective.smooth(left)) * objective.weight)
 
 
@@ -116,7 +115,7 @@ def structure(fitted: Fitted) -> dict[str, float]:
     :math:`\sqrt{\sum S_k^2 r^2/\sum S_k^2}/\sigma`.
     """
     model, left = fitted.objective.model, residual(fitted)
-    power = model.spectra(fitted.solution.theta).real ** 2
+    power = fitted.objective.at(fitted.solution.theta).spectra.real ** 2
     out = {}
     for name, group, row in zip(model.components.names, model.components.group, power, strict=True):
         if group == METABOLITES and row.sum() > 0:
