@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.anatomy.shading import SmoothField
+from mrs_pipeline.anatomy.shading import SmoothField, robust_field
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -26,7 +26,8 @@ NODES = 21
 LEVELS = 61
 SPREAD = 4.0
 FLOOR = 0.01
-FIELD_PASSES = 4
+EVEN_SPREAD = 1.5
+"""Standard deviation of a voxel and its neighbours, over the noise, up to which all are taken for one tissue."""
 RELOCATION_MM = 4.0
 LARGEST_CHANGE = 5.0
 FEWEST = 200
@@ -92,7 +93,8 @@ def classify(
 
     Notes
     -----
-    Shading that N4 left is found first, from voxels where the template is almost pure white or grey matter. Where a
+    Shading that N4 left is found first, from voxels where the template is almost pure white or grey matter and the
+    image shows one tissue: next to another one the spread of the neighbourhood exceeds the noise. Where a
     head has wider sulci or ventricles than the template, the template's shares are wrong over many millimetres: after
     a first estimate they are scaled, tissue by tissue, by the ratio of found to expected shares in a neighbourhood
     (Gaussian, 4 mm), and the estimate is repeated.
@@ -102,7 +104,7 @@ def classify(
     prior /= prior.sum(axis=0)
     cores = _cores(mask, priors, deep, spacing)
     field = SmoothField(mask, spacing)
-    values = _unshaded(image.ravel()[inside].astype(np.float32), cores, field)
+    values = _unshaded(image.ravel()[inside].astype(np.float32), mask, cores, field)
     means, sds = _intensities(values, cores)
     noise = _noise(values, mask, cores.wm)
     concentration = _concentration(values, prior, means, noise)
@@ -139,16 +141,29 @@ def _purest(share: Float32, threshold: float, allowed: Bool) -> Bool:
     return np.asarray(share >= lowest)
 
 
-def _unshaded(values: Float32, cores: _Cores, field: SmoothField) -> Float32:
-    """Divide by the smooth field that makes white and grey matter even where the template is pure."""
-    for turn in range(FIELD_PASSES):
-        weight, residual = np.zeros_like(values), np.zeros_like(values)
-        for core in (cores.even, cores.gm):
-            ratio = np.log(np.maximum(values[core], 1e-3) / np.median(values[core]))
-            near = np.abs(ratio) < 0.3 - 0.04 * turn  # what is farther off is another tissue
-            weight[core], residual[core] = near, np.where(near, ratio, 0)
-        values = values / np.exp(field.fit(weight, residual))
-    return values
+def _unshaded(values: Float32, mask: Bool, cores: _Cores, field: SmoothField) -> Float32:
+    """Divide by the field that makes white and grey matter even, where the template is pure and the image flat."""
+    flat = _local_spread(values, mask) < EVEN_SPREAD * _noise(values, mask, cores.wm)
+    used = tuple(_kept(core, flat) for core in (cores.even, cores.gm))
+    log_values = np.log(np.maximum(values, np.float32(1e-3)))
+    return np.asarray(values / np.exp(robust_field(field, log_values, used)), dtype=np.float32)
+
+
+def _local_spread(values: Float32, mask: Bool) -> Float32:
+    """Find the standard deviation over every voxel and its neighbours (3 x 3 x 3), outside the mask 0, shape (n,)."""
+    from scipy import ndimage
+
+    volume = np.zeros(mask.shape, dtype=np.float32)
+    volume[mask] = values
+    mean = ndimage.uniform_filter(volume, 3)
+    variance = ndimage.uniform_filter(volume**2, 3) - mean**2
+    return np.asarray(np.sqrt(np.maximum(variance, 0)[mask]), dtype=np.float32)
+
+
+def _kept(core: Bool, flat: Bool) -> Bool:
+    """Keep the voxels of a core with an even neighbourhood; all of it where a coarse grid leaves few."""
+    even = core & flat
+    return even if int(even.sum()) >= max(FEWEST, int(core.sum()) // 10) else core
 
 
 def _intensities(values: Float32, cores: _Cores) -> tuple[FloatArray, FloatArray]:

@@ -263,6 +263,57 @@ def test_a_smooth_field_is_found_from_scattered_points_and_noise_is_not_followed
     assert np.sqrt(np.mean((found - truth[mask]) ** 2)) < 0.006
 
 
+def test_a_field_is_found_although_a_third_of_the_white_voxels_are_darker():
+    from mrs_pipeline.anatomy.shading import SmoothField, robust_field
+
+    rng = np.random.default_rng(5)
+    shape = (60, 70, 50)
+    x, y, _ = (axis / 20 for axis in np.indices(shape) * 2.0)
+    mask = ball((30, 35, 25), 23, shape)
+    truth = (0.1 * np.sin(x / 3) + 0.05 * np.cos(y / 4)).astype(np.float32)[mask]
+    white = rng.random(truth.size) < 0.5
+    level = np.where(white, 0.0, np.log(0.68)).astype(np.float32)
+    measured = truth + level + 0.03 * rng.normal(size=truth.size).astype(np.float32)
+    rim = white & (rng.random(truth.size) < np.where(x[mask] > np.median(x[mask]), 0.6, 0.1))  # as a shifted template
+    measured[rim] -= rng.uniform(0.05, 0.38, int(rim.sum())).astype(np.float32)
+    field = SmoothField(mask, 2.0)
+    error = robust_field(field, measured, (white, ~white)) - truth
+    plain = field.fit(np.ones_like(measured), measured - level) - truth
+    assert np.std(error) < 0.012
+    assert np.std(error) < 0.5 * np.std(plain)
+
+
+def test_bisquare_weights_by_hand():
+    from mrs_pipeline.anatomy.shading import CUTOFF, _bisquare
+
+    spread = 1.4826 * 0.1  # of these seven the median is 0 and the median absolute deviation 0.1
+    found = _bisquare(np.array([-0.5 * CUTOFF * spread, -0.1, -0.05, 0.0, 0.05, 0.1, 1.0], dtype=np.float32))
+    assert found * spread**2 == pytest.approx(
+        [(1 - 0.25) ** 2, *((1 - (r / (CUTOFF * spread)) ** 2) ** 2 for r in (0.1, 0.05, 0, 0.05, 0.1)), 0.0], rel=1e-5
+    )
+
+
+def test_a_voxel_at_a_border_is_not_even():
+    from mrs_pipeline.anatomy.mixture import _local_spread
+
+    volume = np.where(np.indices((12, 9, 9))[0] < 6, 0.7, 1.0).astype(np.float32)
+    mask = np.ones(volume.shape, dtype=bool)
+    found = _local_spread(volume.ravel(), mask).reshape(volume.shape)[:, 4, 4]
+    # a plane of nine among 27 differs by 0.3: variance 2/9 of its square
+    expected = np.where(np.isin(np.arange(12), (5, 6)), 0.3 * np.sqrt(2) / 3, 0.0)
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_core_keeps_its_even_voxels_unless_they_are_few():
+    from mrs_pipeline.anatomy.mixture import FEWEST, _kept
+
+    core = np.arange(5000) < 4000
+    flat = np.arange(5000) % 2 == 0
+    assert _kept(core, flat).sum() == 2000
+    assert _kept(core, np.arange(5000) < 399) is core  # less than a tenth
+    assert _kept(np.arange(5000) < FEWEST, flat).sum() == FEWEST
+
+
 def test_segmentation_record_is_json(tmp_path):
     for name, data in tissue_images().items():
         save(data, tmp_path / f"d/sub-01/anat/sub-01_label-{name.upper()}_probseg.nii.gz")
