@@ -164,7 +164,9 @@ def test_macromolecules_near_the_pulse_are_expected_half_in_the_sum():
     assert left["MM22"] == pytest.approx(0.66, abs=0.03)
     assert all(left[name] == pytest.approx(1.0, abs=0.01) for name in ("MM09", "MM30", "MM32", "MM37", "MM40"))
     assert left["MM12"] == pytest.approx(0.97, abs=0.01)
-    assert after["MM20"].sd == pytest.approx(np.hypot(0.5 * before["MM20"].sd, 0.5 * before["MM20"].ratio * 0.5), rel=0.05)
+    assert after["MM20"].sd == pytest.approx(
+        np.hypot(0.5 * before["MM20"].sd, 0.5 * before["MM20"].ratio * 0.5), rel=0.05
+    )
     assert after["MM30"].sd == pytest.approx(before["MM30"].sd, rel=0.05)
     assert known.macromolecules.protons == 2 * usual.macromolecules.protons
     assert known.ratios == usual.ratios

@@ -80,6 +80,36 @@ def test_a_voigt_line_is_taken_for_one_and_a_skewed_one_is_not(basis):
         assert fit.ratio("NAA")[0] == pytest.approx(10.0 / 9.0, rel=0.04)
 
 
+def test_prior_sds_between_near_and_far_are_their_geometric_mean(basis):
+    priors, empty = load_priors("default"), brain(basis, 0.0)
+    components = assemble(empty, basis, ())
+    near, far = (
+        make_model(empty, components, priors, (0.5, 4.2), lineshape=shape, first_order=True)
+        for shape in ("near", "asymmetric")
+    )
+    half = near.reaching(far, 0.5)
+    assert half.sd[np.isfinite(near.sd)] == pytest.approx(np.sqrt(near.sd * far.sd)[np.isfinite(near.sd)])
+    assert near.reaching(far, 0.0).parameters == near.parameters
+    assert near.reaching(far, 1.0).sd == pytest.approx(far.sd)
+    at = half.index["eddy_3"]
+    assert half.parameters[at].upper == pytest.approx(10.0 * half.sd[at])
+    assert half.parameters[half.index["shift_NAA"]] == near.parameters[near.index["shift_NAA"]]
+
+
+def test_the_reach_of_the_lineshape_grows_with_the_skew_and_does_not_jump(basis):
+    """A third of the voxel 0 to 8 Hz away, the same noise: what a switch would do in one step is done in many."""
+    settings = FitSection(macromolecules="none", baseline=2.0)
+    shares = []
+    for hertz in (0.0, 2.0, 2.5, 3.0, 3.25, 3.5, 3.75, 4.0, 5.0, 8.0):
+        skewed = np.log((2.0 + np.exp(2j * np.pi * hertz * TIME)) / 3.0)
+        shares.append(fit_spectrum(brain(basis, gaussian(5.0) + skewed), basis, settings).metrics["lineshape_share"])
+    assert shares[0] < 0.35
+    assert shares[-1] > 0.75
+    steps = np.diff(shares)
+    assert steps.min() > -0.1
+    assert steps.max() < 0.4
+
+
 def test_curvature_is_the_second_derivative_of_the_model(basis):
     """Central differences of the first derivatives, contracted with the same residual."""
     priors = load_priors("default")
