@@ -14,9 +14,9 @@ nothing else is said):
 ``matched``
     our simulation fitted with itself, Voigt lines
 ``second``
-    another independent truth, which no choice in the fit was made on: metabolites of the GAMMA set at TE 30 ms, fitted
-    with the same set; macromolecules of a measured metabolite-nulled scan; skewed field distributions of three parts;
-    T2 of other studies; broad humps of any phase
+    another truth: metabolites of the GAMMA set at TE 30 ms, fitted with the same set; macromolecules of a measured
+    metabolite-nulled scan (one of the four shapes that the priors lie between); skewed field distributions of three
+    parts; T2 of other studies; broad humps of any phase
 
 Where a program ``lcmodel`` is on the PATH, each panel is also fitted by it (defaults, same basis; ``--engine``); its
 intervals are the ratio plus and minus 1.96 times its %SD, as its users read it.

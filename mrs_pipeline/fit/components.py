@@ -86,6 +86,19 @@ def assemble(spectrum: Spectrum, basis: Basis, families: tuple[tuple[int, PeakFa
     return reduce(Components.joined, parts)
 
 
+SEEN_SHARE = 0.01
+"""Share of a metabolite's energy in a window below which the window does not show it."""
+
+
+def seen(components: Components, spectrum: Spectrum, low: float, high: float) -> BoolArray:
+    """Tell the components that a window (ppm) shows; background peaks count as seen, shape ``(K,)``."""
+    decay = np.exp(-np.pi * 5.0 * spectrum.time)
+    power = np.abs(np.fft.fftshift(np.fft.fft(components.fids * decay, axis=1), axes=1)) ** 2
+    inside = (spectrum.ppm >= low) & (spectrum.ppm <= high)
+    share = power[:, inside].sum(axis=1) / np.maximum(power.sum(axis=1), 1e-300)
+    return np.asarray((share >= SEEN_SHARE) | (components.group != METABOLITES))
+
+
 MEASURED_WIDTH_HZ = 10.0
 """Gaussian width that the relative width of a measured background signal is counted in."""
 

@@ -21,6 +21,7 @@ from mrs_pipeline.fit.components import (
     artefact_components,
     assemble,
     measured_components,
+    seen,
 )
 from mrs_pipeline.fit.model import Model, make_model
 from mrs_pipeline.fit.objective import Objective
@@ -34,8 +35,7 @@ from mrs_pipeline.fit.uncertainty import scaled_inverse
 from mrs_pipeline.fit.verdict import findings, residual
 from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
 
-LONGEST_FID_S = 0.4
-"""Lines in vivo (5 Hz and wider) are below 0.2 % of their start by then."""
+LONGEST_FID_S = 0.5
 START_WIDTHS_HZ = (3.0, 6.0, 10.0, 16.0)
 COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
@@ -67,6 +67,8 @@ class Prepared:
         Noise SD of the real spectrum.
     priors
         Prior set.
+    unseen
+        Metabolites of the basis that the window does not show.
     """
 
     spectrum: Spectrum
@@ -75,6 +77,7 @@ class Prepared:
     phase: float
     noise: float
     priors: Priors
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def minimise(
     prepared = prepare(spectrum, basis, settings, priors)
     fitted = run(prepared, settings, settings.ppm)
     fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
+    if prepared.unseen:
+        notes = (*notes, f"the window shows nothing of {', '.join(prepared.unseen)}: left out")
     return _retry(fitted, settings, flags, notes) if findings(fitted) else (fitted, flags, notes)
 
 
@@ -187,14 +192,21 @@ def one_thread() -> AbstractContextManager[None]:
 def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> Prepared:
     """Check the input, assemble the components and take out a first shift and phase."""
     _check(spectrum, settings)
-    priors = priors or load_priors(settings.priors)
+    priors = (priors or load_priors(settings.priors)).within(*settings.ppm)
     spectrum = shortened(spectrum)
-    components = assemble(spectrum, basis, _families(priors, settings))
+    whole = assemble(spectrum, basis, _families(priors, settings))
+    shown = seen(whole, spectrum, *settings.ppm)
+    components, unseen = whole.subset(shown), whole.subset(~shown).names
+    if not (components.group == METABOLITES).any():
+        raise FitError(
+            f"no metabolite of the basis has a signal between {settings.ppm[0]:g} and {settings.ppm[1]:g} ppm",
+            remedy="set [fit] ppm to a window that shows some, or use another basis",
+        )
     if settings.macromolecules == "measured":
         components = components.joined(measured_components(spectrum, _measured_file(settings)))
     shift, phase = find_shift_and_phase(spectrum, components, priors)
     corrected = spectrum.shifted(-shift).phased(-np.rad2deg(phase))
-    return Prepared(corrected, components, shift, phase, noise_sd(spectrum), priors)
+    return Prepared(corrected, components, shift, phase, noise_sd(spectrum), priors, unseen)
 
 
 def shortened(spectrum: Spectrum) -> Spectrum:
@@ -216,6 +228,11 @@ def _check(spectrum: Spectrum, settings: FitSection) -> None:
         raise FitError(
             "the spectrum is empty or not finite", remedy="check the input file and the preprocessing report"
         )
+    noise = noise_sd(spectrum)
+    if not (np.isfinite(noise) and noise > 0):
+        raise FitError(
+            f"no noise can be measured in {spectrum.n_points} points", remedy="give at least 256 points of the FID"
+        )
     low, high = spectrum.ppm[0], spectrum.ppm[-1]
     if settings.ppm[0] >= settings.ppm[1] or settings.ppm[0] < low or settings.ppm[1] > high:
         raise FitError(
@@ -228,8 +245,10 @@ def _families(priors: Priors, settings: FitSection) -> tuple[tuple[int, PeakFami
     if settings.macromolecules == "none":
         return ()
     if settings.macromolecules == "measured":
-        return ((LIPIDS, priors.lipids),)
-    return ((MACROMOLECULES, priors.macromolecules), (LIPIDS, priors.lipids))
+        families = [(LIPIDS, priors.lipids)]
+    else:
+        families = [(MACROMOLECULES, priors.macromolecules), (LIPIDS, priors.lipids)]
+    return tuple((group, family) for group, family in families if family.peaks)
 
 
 def _measured_file(settings: FitSection) -> str:
@@ -262,7 +281,8 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         noise = _effective_noise(objective, theta, prepared.noise)
         point = objective.at(theta)
         rows = _amplitude_rows(prepared, point.solution.amplitudes)
-        stiffness, search = _stiffness(settings, model, point.spectra.real, data, weight / noise, baseline, rows)
+        drawn = prepared.noise / noise
+        stiffness, search = _stiffness(settings, model, point.spectra.real, data, weight / noise, baseline, rows, drawn)
         objective = Objective(model, data, noise, baseline, stiffness, rows, weight)
         solution = solve(objective, theta, tolerance=tolerance)
         spent += objective.evaluations
@@ -397,6 +417,7 @@ def _stiffness(
     scale: FloatArray,
     baseline: Baseline | None,
     rows: FloatArray,
+    drawn: float,
 ) -> tuple[float, Search]:
     """Stiffness to use, and what choosing it does to the amplitudes."""
     fixed = no_search(len(model.components))
@@ -404,7 +425,7 @@ def _stiffness(
         return 0.0, fixed
     if settings.baseline != "auto":
         return baseline.stiffness(float(settings.baseline) * baseline.width_ppm), fixed
-    path = stiffness_path(spectra, data, scale, baseline, rows, model.components.signed)
+    path = stiffness_path(spectra, data, scale, baseline, rows, model.components.signed, drawn)
     return path.best(CRITERION), path.search(CRITERION)
 
 
@@ -412,8 +433,10 @@ def _tame_artefact(
     prepared: Prepared, settings: FitSection, fitted: Fitted
 ) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
     """Refit with bumps of either sign below 1.75 ppm where a negative lipid artefact stands, and say so."""
+    if settings.ppm[0] > ARTEFACT_PPM[0]:
+        return fitted, (), ()
     depth, share = artefact_depth(fitted)
-    if settings.ppm[0] > ARTEFACT_PPM[0] or depth < ARTEFACT_DEPTH or share < ARTEFACT_SHARE:
+    if depth < ARTEFACT_DEPTH or share < ARTEFACT_SHARE:
         return fitted, (), ()
     again = run(replace(prepared, components=_with_bumps(prepared)), settings, settings.ppm)
     note = (

@@ -184,7 +184,15 @@ def _path(fitted: Fitted, theta: FloatArray) -> StiffnessPath:
         raise AssertionError("a visit without baseline has no stiffness")
     spectra = own.at(theta).spectra.real
     scale = own.weight / own.noise_sd
-    return stiffness_path(spectra, _data(fitted), scale, own.baseline, own.rows, own.model.components.signed)
+    return stiffness_path(
+        spectra,
+        _data(fitted),
+        scale,
+        own.baseline,
+        own.rows,
+        own.model.components.signed,
+        fitted.prepared.noise / own.noise_sd,
+    )
 
 
 def _result(

@@ -44,10 +44,10 @@ class Sharing:
     Parameters
     ----------
     own
-        Shift and width of each metabolite against the common ones. 0.25 allows 0.001 ppm and 9 % of the T2 width.
+        Shift and width of each metabolite against the common ones. 0.25 allows a quarter of their prior SDs.
     background
         Shifts and widths of macromolecules and lipids, and the ratios of their peaks. 0.25 allows each ratio a
-        quarter of its prior SD: 0.075 for the 2.05 ppm peak.
+        quarter of its prior SD.
     stiffness
         Whether all visits have baselines of the same effective dimensions.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,38 @@ class PeakFamily:
     width_sd: float
     peaks: tuple[Peak, ...]
 
+    def within(self, low: float, high: float) -> PeakFamily:
+        r"""Keep the peaks that a window shows; none where less than :data:`SEEN_SHARE` of the area is left.
+
+        Notes
+        -----
+        Ratios to a reference that is not seen say nothing, so the largest peak left takes its place:
+        :math:`r_i' = r_i/r_0` with :math:`(s_i'/r_i')^2 = (s_i/r_i)^2 + (s_0/r_0)^2`.
+        """
+        kept = tuple(peak for peak in self.peaks if low - MARGIN_PPM <= peak.ppm <= high + MARGIN_PPM)
+        if len(kept) == len(self.peaks):
+            return self
+        if sum(peak.ratio for peak in kept) < SEEN_SHARE * sum(peak.ratio for peak in self.peaks):
+            return replace(self, peaks=())
+        if self.reference in {peak.name for peak in kept}:
+            return replace(self, peaks=kept)
+        first = max(kept, key=lambda peak: peak.ratio)
+        return replace(self, reference=first.name, peaks=tuple(_over(peak, first) for peak in kept))
+
+
+MARGIN_PPM = 0.15
+"""How far outside a window a background peak may stand and still be seen: about its width."""
+SEEN_SHARE = 0.2
+"""Share of a family's area inside a window from which it is fitted."""
+
+
+def _over(peak: Peak, first: Peak) -> Peak:
+    """Express the ratio of a peak relative to another one of its family."""
+    if peak is first:
+        return replace(peak, ratio=1.0, sd=0.0)
+    ratio = peak.ratio / first.ratio
+    return replace(peak, ratio=ratio, sd=ratio * float(np.hypot(peak.sd / peak.ratio, first.sd / first.ratio)))
+
 
 @dataclass(frozen=True)
 class LineshapePrior:
@@ -83,12 +115,16 @@ class Priors:
     t2: dict[str, float]
     t2_default: float
     width_relative_sd: float
-    width_relative: dict[str, float]
     typical: dict[str, float]
     ratio_denominator: dict[str, float]
     ratios: dict[str, tuple[float, float]]
     macromolecules: PeakFamily
     lipids: PeakFamily
+
+    def within(self, low: float, high: float) -> Priors:
+        """Keep of the background what a window shows (ppm)."""
+        families = {name: getattr(self, name).within(low, high) for name in ("macromolecules", "lipids")}
+        return replace(self, **families)
 
     def metabolite_shift_sd(self, name: str) -> float:
         """Prior SD of a metabolite's own shift in ppm."""
@@ -97,7 +133,7 @@ class Priors:
     def metabolite_width(self, name: str) -> tuple[float, float]:
         r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
         mean = 1.0 / (np.pi * self.t2.get(name, self.t2_default))
-        return mean, self.width_relative.get(name, self.width_relative_sd) * mean
+        return mean, self.width_relative_sd * mean
 
 
 def load_priors(name: str) -> Priors:
@@ -131,7 +167,6 @@ def _from_table(table: dict[str, Any]) -> Priors:
         t2=dict(table["width"]["t2"]),
         t2_default=float(table["width"]["default_t2"]),
         width_relative_sd=float(table["width"]["relative_sd"]),
-        width_relative=dict(table["width"].get("relative", {})),
         typical=dict(table["start"]),
         ratio_denominator=dict(table["ratios"]["denominator"]),
         ratios={key: (float(mean), float(sd)) for key, (mean, sd) in table["ratios"]["value"].items()},

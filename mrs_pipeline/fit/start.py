@@ -72,4 +72,4 @@ def _detrended_sd(values: ComplexArray) -> float:
     left: FloatArray = np.concatenate(
         [part - design @ np.linalg.lstsq(design, part, rcond=None)[0] for part in (values.real, values.imag)]
     )
-    return float(np.sqrt(np.sum(left**2) / (left.size - 6)))
+    return float(np.sqrt(np.sum(left**2) / (left.size - 6))) if left.size > 6 else float("nan")

@@ -206,7 +206,7 @@ def edited_basis(
 ) -> tuple[Basis, tuple[str, ...]]:
     """Simulate the difference or sum signals of a scan, and say what was assumed about it.
 
-    Both are made of the same lines in the cache; the sum has the metabolites of the unedited condition.
+    Both are made of the same lines in the cache; the sum has the metabolites that ``[basis]`` asks a simulation for.
 
     Raises
     ------
@@ -231,4 +231,6 @@ def edited_basis(
         names=wanted if kind == "difference" else metabolites(settings), pulses=pulses, edit=kind, editing=editing,
         cache_dir=cache,
     )  # fmt: skip
+    if kind == "sum" and settings.source != "simulate":
+        assumed = [*assumed, "the sum is fitted with simulated signals: [basis] source holds those of one condition"]
     return basis, (*assumed, *why)

@@ -247,7 +247,8 @@ def _aged(key: str, old: Constant, slope: Constant, years: float) -> Constant:
         return old
     factor = 1 + slope.value * years
     sd = math.hypot(old.sd * factor, old.value * slope.sd * years)
-    return Constant(old.value * factor, sd, f"{old.doi}; age: {slope.doi}", slope.kind)
+    kind = old.kind if old.kind == "choice" else slope.kind  # the weaker of the two
+    return Constant(old.value * factor, sd, f"{old.doi}; age: {slope.doi}", kind)
 
 
 METABOLITE_KEYS: dict[str, tuple[str, ...]] = {

@@ -112,11 +112,9 @@ def test_lcmodel_example_agrees_with_what_lcmodel_printed(shared_data):
     control = read_lcmodel_control(folder / "control.file")
     spectrum = read_lcmodel_raw(folder / "data.raw", dwell=control.dwell, carrier_mhz=control.carrier_mhz)
     fit = fit_spectrum(spectrum, load_basis(folder / "3t.basis"), FitSection())
-    # LCModel 6.3-1R, out_ref_build.ps: concentrations relative to Cr+PCr with %SD. Glx falls from 1.5 to 1.1 as our
-    # baseline goes from 0.6 to 4 dimensions per ppm: the SDs of both programs say how near they can be.
+    # LCModel 6.3-1R, out_ref_build.ps: concentrations relative to Cr+PCr. Glx falls from 1.5 to 1.1 as our baseline
+    # goes from 0.6 to 4 dimensions per ppm; healthy adults have 1.33, LCModel's %SD is 8 %, our total SD 13 %.
     for name, printed in (("tNAA", 1.306), ("tCho", 0.250), ("Ins", 0.911)):
         assert fit.ratio(name, "tCr")[0] == pytest.approx(printed, rel=0.15), name
-    glx, sd = fit.ratio("Glx", "tCr")[:2]
-    assert abs(glx - 1.510) < 2.0 * np.hypot(sd, 0.08 * 1.510)
-    assert glx == pytest.approx(1.510, rel=0.20)
+    assert fit.ratio("Glx", "tCr")[0] == pytest.approx(1.510, rel=0.20)
     assert np.isfinite(fit.crlb[fit.names.index("NAA")])

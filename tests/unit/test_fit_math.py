@@ -8,6 +8,7 @@ from scipy.interpolate import BSpline
 from scipy.optimize import nnls
 
 from mrs_pipeline.fit.baseline import bspline_matrix, make_baseline
+from mrs_pipeline.fit.priors import load_priors
 from mrs_pipeline.fit.projection import nonnegative_solve
 
 
@@ -67,3 +68,19 @@ def test_straight_lines_pass_the_stiffest_baseline():
 def test_stiffness_gives_the_wanted_dimensions(wanted):
     baseline = make_baseline(300, 3.7)
     assert baseline.dimensions(baseline.stiffness(wanted)) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_background_peaks_outside_the_window_are_left_out_with_their_ratios_turned():
+    family = load_priors("default").macromolecules
+    assert family.within(0.5, 4.2) is family
+    turned = {peak.name: peak for peak in family.within(1.8, 4.2).peaks}
+    assert set(turned) == {"MM17", "MM20", "MM22", "MM26", "MM30", "MM32", "MM37", "MM38", "MM40"}
+    before = {peak.name: peak for peak in family.peaks}
+    first = before[family.within(1.8, 4.2).reference]
+    assert first.ratio == max(before[name].ratio for name in turned)
+    assert (turned[first.name].ratio, turned[first.name].sd) == (1.0, 0.0)
+    assert turned["MM30"].ratio == pytest.approx(before["MM30"].ratio / first.ratio)
+    spread = np.hypot(before["MM30"].sd / before["MM30"].ratio, first.sd / first.ratio)
+    assert turned["MM30"].sd == pytest.approx(turned["MM30"].ratio * spread)
+    assert load_priors("default").lipids.within(1.8, 4.2).peaks == ()
+    assert load_priors("default").lipids.within(1.0, 4.2).reference == "Lip13"

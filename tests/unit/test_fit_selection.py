@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrs_pipeline.fit.selection import AIC_FACTOR, REDRAWS, StiffnessPath, no_search, redrawn_criteria
+from mrs_pipeline.fit.baseline import make_baseline
+from mrs_pipeline.fit.selection import (
+    AIC_FACTOR,
+    REDRAWS,
+    StiffnessPath,
+    no_search,
+    redrawn_criteria,
+    stiffness_path,
+)
 
 SIZE = 800
 
@@ -63,3 +71,22 @@ def test_neighbours_share_their_noise():
     seen, shrink = 3.0 * rng.standard_normal(20), rng.uniform(0.2, 0.8, 20)
     change = redrawn_criteria(np.array([shrink, shrink + 0.01]), seen, np.full(2, 900.0), SIZE)
     assert np.diff(change, axis=1).std() < 0.1 * change[:, 0].std()
+
+
+def test_the_choices_of_real_redraws_spread_as_far_within_a_factor_of_two():
+    """A hump, two lines and 60 draws of white noise: how far the chosen stiffness moves along the grid."""
+    ppm = np.linspace(0.5, 4.2, 700)
+    baseline = make_baseline(ppm.size, 3.7)
+    spectra = np.exp(-0.5 * ((ppm - np.array([[2.0], [3.0]])) / 0.03) ** 2)
+    truth = 60.0 * spectra.sum(axis=0) + 4.0 * np.exp(-0.5 * ((ppm - 2.4) / 0.35) ** 2)
+    rng, rows, signed = np.random.default_rng(5), np.zeros((0, 2)), np.zeros(2, bool)
+    paths = [
+        stiffness_path(spectra, truth + rng.standard_normal(ppm.size), np.ones(ppm.size), baseline, rows, signed)
+        for _ in range(60)
+    ]
+    index = np.arange(paths[0].dimensions.size)
+    empirical = np.std([int(np.argmin(found.aic)) for found in paths])
+    weights = [found.drawn("aic") for found in paths]
+    predicted = np.sqrt(np.mean([weight @ index**2 - (weight @ index) ** 2 for weight in weights]))
+    assert empirical > 0.3
+    assert 0.5 < predicted / empirical < 2.0

@@ -144,6 +144,14 @@ def test_planted_amplitudes_come_back():
     assert fit.nonlinear["gauss"]["value"] == pytest.approx(5.0, abs=0.15)
 
 
+@pytest.mark.parametrize("low", [1.0, 1.8, 2.4])
+def test_the_window_may_leave_lipids_out(low):
+    fit = fit_spectrum(planted(0.05), stick_basis(), FitSection(ppm=(low, 4.2)))
+    assert fit.ppm[0] == pytest.approx(low, abs=0.02)
+    assert fit.combination({"Cr": 1.0, "PCr": 1.0})[0] == pytest.approx(9.0, rel=0.05)
+    assert fit.ratio("Ins")[0] == pytest.approx(6.0 / 9.0, rel=0.05)
+
+
 @pytest.mark.parametrize(("hz", "degrees"), [(6.0, 40.0), (-9.0, 150.0), (3.0, -100.0)])
 def test_shift_and_phase_do_not_matter(hz, degrees):
     basis, settings = stick_basis(), FitSection(lineshape="gaussian")
@@ -231,6 +239,7 @@ def test_fieller_limits_solve_their_equation():
         (planted().with_fid(np.full(POINTS, np.nan)), FitSection(), "not finite"),
         (replace(planted(), dims=("DIM_DYN",), fid=planted().fid[None]), FitSection(), "average"),
         (planted(), FitSection(ppm=(-20.0, 4.2)), "bandwidth"),
+        (planted().with_fid(planted().fid[:48]), FitSection(), "no noise can be measured in 48 points"),
     ],
 )
 def test_unusable_input_is_an_error_in_words(spectrum, settings, words):
