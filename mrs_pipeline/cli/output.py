@@ -76,29 +76,38 @@ def prepare_output(args: argparse.Namespace, study: Study) -> None:
 
 
 def prepare_work(jobs: list[ParticipantJob], *, reports_only: bool) -> None:
-    """Empty the working folders that other software has written, and forget the reports where only they are wanted.
+    """Empty working folders that other software wrote or that moved; forget the reports where only they are wanted.
 
     Nipype knows by its inputs whether a node has to run again; that the code, a package or a file named in the settings
-    has changed it does not see.
+    has changed it does not see. Its results name files by their full paths, so a folder that is reached by another path
+    (moved, copied, mounted elsewhere in a container) would point to nothing, or to the files of another run.
 
     Raises
     ------
     StudyError
-        ``--reports-only`` where nothing has been computed, or by other software.
+        ``--reports-only`` where nothing has been computed, or by other software, or under another path.
     """
     from mrs_pipeline.config import settings_files
     from mrs_pipeline.files import atomic_write, sha256
     from mrs_pipeline.interfaces.provenance import code_digest, package_versions
 
     files = {name: sha256(path) for name, path in settings_files(jobs[0].study).items()}
-    stamp = json.dumps({"code": code_digest(), "versions": package_versions(), "files": files}, indent=1) + "\n"
+    facts = {
+        "code": code_digest(),
+        "versions": package_versions(),
+        "files": files,
+        "work_dir": str(jobs[0].work_dir),
+    }
+    stamp = json.dumps(facts, indent=1) + "\n"
     for job in jobs:
         folder = job.work_dir / job.participant_id
         file = folder / "software.json"
         same = file.is_file() and file.read_text(encoding="utf-8") == stamp
         if reports_only and not same:
             state = (
-                "was computed by other software or with other files" if file.is_file() else "has not been computed yet"
+                "was computed by other software, with other files or in another place"
+                if file.is_file()
+                else "has not been computed yet"
             )
             raise StudyError(
                 f"{job.participant_id} {state}, so there is nothing to write its reports from",

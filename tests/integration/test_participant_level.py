@@ -437,6 +437,22 @@ def test_results_of_other_software_are_not_used_again(tmp_path, good):
     assert fit.stat().st_mtime_ns > first
 
 
+def test_a_study_folder_that_moved_runs_again_as_if_new(tmp_path, good, capsys):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    bids = dataset(old)
+    add(bids, f"one_{NAME}_svs", good[0])
+    add(bids, f"one_{NAME}_mrsref", good[1])
+    assert run(old) == 0
+    table = Path("sub-one", "ses-baseline", "mrs", f"sub-one_{NAME}_desc-concentrations_mrs.tsv")
+    before = (old / "out" / table).read_bytes()
+    old.rename(new)
+    assert run(new, "--reports-only") == 2
+    assert "in another place" in capsys.readouterr().err
+    assert run(new) == 0
+    assert (new / "out" / table).read_bytes() == before
+
+
 RULES = """[[rule]]
 name = "mine"
 metric = "snr_tcr"
