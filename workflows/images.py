@@ -10,6 +10,9 @@ from mrs_pipeline.workflows.job import Maps, ParticipantJob, Transform, Transfor
 
 from mrs_pipeline.bids import derivative_path
 
+MAPS = {"gm": "probseg_gm", "wm": "probseg_wm", "csf": "probseg_csf", "brain": "brain_mask"}
+"""Outputs of the segmentation and the kind of derivative each becomes."""
+
 
 def segment_all(job: ParticipantJob) -> dict[Path, Maps]:
     """Make tissue maps of every T1w that a scan needs."""
@@ -35,13 +38,18 @@ def _segment(job: ParticipantJob, t1w: Path) -> Maps:
         settings=job.study.tissue.model_dump_json(),
     )
     workflow.base_dir = str(job.folder)
-    problem = contained(job.folder / name, lambda: run_linear(workflow))
+    files: dict[str, str] = {}
+
+    def make() -> None:
+        run_linear(workflow)
+        files.update({key: str(value) for key, value in _outputs(job.folder / name / "segment").items()})
+        for key, kind in MAPS.items():
+            if files[key]:
+                atomic_write(job.out_dir / derivative_path(entities, kind), Path(files[key]).read_bytes())
+
+    problem = contained(job.folder / name, make)
     if problem is not None:
         return Maps(None, f"no tissue maps of {t1w.name}: {problem['problem']}. To fix it: {problem['remedy']}.")
-    files = {key: str(value) for key, value in _outputs(job.folder / name / "segment").items()}
-    for key, kind in (("gm", "probseg_gm"), ("wm", "probseg_wm"), ("csf", "probseg_csf"), ("brain", "brain_mask")):
-        if files[key]:
-            atomic_write(job.out_dir / derivative_path(entities, kind), Path(files[key]).read_bytes())
     return Maps(files)
 
 
