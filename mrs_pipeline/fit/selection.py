@@ -182,11 +182,12 @@ def redrawn_criteria(
     Notes
     -----
     :math:`RSS_g = c + \sum_k(1-w_{gk})^2u_k^2`; noise :math:`z_k` on the modes changes it by
-    :math:`\sum_k(1-w_{gk})^2(2u_kz_k + z_k^2)`. Neighbours share most of it, so that what noise does to the choice is
-    far less than to the criterion. Fixed draws, so that equal input gives equal output.
+    :math:`\sum_k(1-w_{gk})^2(2u_kz_k + z_k^2 - \sigma^2)`: another draw takes the place of this one, so that the
+    expected sum stays and no stiffness gains on average. Neighbours share most of it, so that what noise does to the
+    choice is far less than to the criterion. Fixed draws, so that equal input gives equal output.
     """
     noise = drawn * _noise(seen.size)
-    change = (2.0 * seen * noise + noise**2) @ ((1.0 - shrink) ** 2).T
+    change = (2.0 * seen * noise + noise**2 - drawn**2) @ ((1.0 - shrink) ** 2).T
     return np.asarray(size * np.log1p(np.maximum(change / rss, -0.9)))
 
 
