@@ -1,22 +1,24 @@
 """Accuracy of the fit against planted truth: bias, SD, RMSE and coverage per metabolite.
 
-Run: ``python benchmarks/fit_accuracy.py [--spectra 40] [--panel independent|second|simulated|matched|all] [--workers 1]
-[--compare] [--figure FILE] [--engine auto|ours|both]``
+Run: ``python benchmarks/fit_accuracy.py [--spectra 40] [--panel NAME|all] [--workers 1] [--compare] [--figure FILE]
+[--engine auto|ours|both]``
 
-Panels (all with residual water, lipid of random size and broad humps that nobody models; Birch's macromolecules where
-nothing else is said):
+Panels (all with residual water, lipid of random size and broad humps that nobody models):
 
 ``independent``
-    metabolites of an imported shaped-pulse set (``../shared/data/basis``), fitted with the same set; lineshape and eddy
-    currents of a real water FID
-``simulated``
-    the same truth, fitted with our own ideal-pulse simulation
-``matched``
-    our simulation fitted with itself, Voigt lines
+    the fitter made nothing of the truth: metabolites of an imported set of shaped-pulse signals, fitted with our own
+    simulation as the pipeline makes it for such a scan; macromolecules of Birch's table in one half, of a measured
+    metabolite-nulled scan in the other; lineshape and eddy currents of two real water FIDs
+``same_basis``
+    the same spectra fitted with the imported set, as where a site has the set of its sequence
 ``second``
-    another truth: metabolites of the GAMMA set at TE 30 ms, fitted with the same set; macromolecules of a measured
-    metabolite-nulled scan (one of the four shapes that the priors lie between); skewed field distributions of three
-    parts; T2 of other studies; broad humps of any phase
+    another truth: metabolites of the GAMMA set at TE 30 ms, fitted with the same set; macromolecules of the nulled scan
+    (one of the four shapes that the priors lie between); skewed field distributions of three parts; T2 of other
+    studies; broad humps of any phase
+``ideal``
+    the same spectra as ``independent``, fitted with our simulation of ideal pulses
+``matched``
+    a simulation of ideal pulses fitted with itself, Birch's macromolecules, Voigt lines
 
 Where a program ``lcmodel`` is on the PATH, each panel is also fitted by it (defaults, same basis; ``--engine``); its
 intervals are the ratio plus and minus 1.96 times its %SD, as its users read it.
@@ -38,21 +40,26 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mrs_pipeline.basis import Basis, load_basis
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.fit import COMBINED, FitResult, fit_spectrum
+from mrs_pipeline.interfaces.basis import PRESS_TE1_SHARE
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 BASIS_FILE = SHARED / "basis" / "3T_PRESS_Philips_35ms_noMM.BASIS"
-WATER_FILE = SHARED / "philips_te35_sub-01" / "sub-01_PRESS_35_ref.sdat"
+WATER_FILES = (
+    SHARED / "philips_te35_sub-01" / "sub-01_PRESS_35_ref.sdat",
+    SHARED / "philips_sub-01" / "mrs" / "sub-01_ses-01_PRESS_raw-ref_noID.SDAT",
+)
 SECOND_BASIS_FILE = SHARED / "basis" / "press_30ms_3T.basis"
 NULLED_FILE = SHARED / "philips_sub-01" / "mrs" / "sub-01_ses-01_PRESS-Inverted_TI-600_raw-act_noID.SDAT"
 MHZ, DWELL, POINTS, ECHO = 127.731, 5e-4, 2048, 0.035
-PANELS = ("independent", "second", "simulated", "matched")
+PANELS = ("independent", "same_basis", "second", "ideal", "matched")
 HEADLINE = ("tNAA", "tCho", "Ins", "Glu", "Glx")
 WATCHED = (*HEADLINE, "GSH", "GABA", "Gln", "NAA")
 
@@ -126,11 +133,12 @@ RESIDUALS_PPM = ((1.96, 2.08), (2.98, 3.08), (3.16, 3.26), (3.86, 3.98))
 
 
 @cache
-def nulled_fid() -> ComplexArray:
-    """Macromolecules of a measured metabolite-nulled scan on the second panel's axis, 3 protons at 0.9 ppm.
+def nulled_fid(mhz: float) -> ComplexArray:
+    """Macromolecules of a measured metabolite-nulled scan at a field in MHz, one proton at 0.9 ppm, ``(POINTS,)``.
 
     Non-negative least squares on Gaussians of 0.12-0.36 ppm width every 0.03 ppm and a constant, outside the places of
-    residual metabolites. Lines that broad have no room for the scan's noise.
+    residual metabolites; in and beside those places none is narrower than they are, or it would be drawn by nothing.
+    Lines that broad have no room for the scan's noise.
     """
     from scipy.optimize import nnls
 
@@ -141,7 +149,8 @@ def nulled_fid() -> ComplexArray:
     inside = (scan.ppm > 0.5) & (scan.ppm < 4.15)
     for low, high in RESIDUALS_PPM:
         inside &= (scan.ppm < low) | (scan.ppm > high)
-    grid = [(ppm, width) for width in (0.12, 0.18, 0.26, 0.36) for ppm in np.arange(0.7, 4.2, 0.03)]
+    places = [(ppm, width) for width in (0.12, 0.18, 0.26, 0.36) for ppm in np.arange(0.7, 4.2, 0.03)]
+    grid = [(ppm, width) for ppm, width in places if width > 0.15 or not _bridged(ppm)]
     lines = np.array([gaussian(ppm, width, scan.time, scan.carrier_mhz) for ppm, width in grid])
     design = np.array([scan.with_fid(line).spectrum().real[inside] for line in lines])
     norms = np.linalg.norm(design, axis=1)
@@ -149,8 +158,13 @@ def nulled_fid() -> ComplexArray:
     area = nnls(columns.T, scan.spectrum().real[inside])[0][:-1] / norms
     methyl = sum(value for value, (ppm, _) in zip(area, grid, strict=True) if 0.7 < ppm < 1.08)
     time = np.arange(POINTS) * DWELL
-    signal = [gaussian(ppm, width, time, second_basis().field_mhz) for ppm, width in grid]
-    return np.asarray(3.0 / methyl * area @ np.array(signal))
+    signal = [gaussian(ppm, width, time, mhz) for ppm, width in grid]
+    return np.asarray(area / methyl @ np.array(signal))
+
+
+def _bridged(ppm: float) -> bool:
+    """Tell whether a place lies in a gap of the nulled scan, or within 0.06 ppm of one."""
+    return any(low - 0.06 < ppm < high + 0.06 for low, high in RESIDUALS_PPM)
 
 
 def gaussian(ppm: float, width_ppm: float, time: FloatArray, mhz: float) -> ComplexArray:
@@ -162,16 +176,35 @@ def gaussian(ppm: float, width_ppm: float, time: FloatArray, mhz: float) -> Comp
 @cache
 def simulated_basis(points: int = POINTS) -> Basis:
     """Our ideal-pulse set of the same echo time."""
-    from mrs_pipeline.basis import simulate_basis
-
-    names = tuple(TYPICAL)
-    return simulate_basis("press", te1=0.0175, te2=0.0175, field_mhz=MHZ, dwell=DWELL, n_points=points, names=names)
+    return _simulated("ideal", points)
 
 
 @cache
-def water_lineshape() -> ComplexArray:
+def shaped_basis() -> Basis:
+    """Our shaped-pulse set."""
+    return _simulated("shaped", POINTS)
+
+
+def _simulated(pulses: Literal["ideal", "shaped"], points: int) -> Basis:
+    from mrs_pipeline.basis import simulate_basis
+
+    first = PRESS_TE1_SHARE * ECHO  # as the pipeline does for a scan whose two echo periods it is not told
+    return simulate_basis(
+        "press",
+        te1=first,
+        te2=ECHO - first,
+        field_mhz=MHZ,
+        dwell=DWELL,
+        n_points=points,
+        names=tuple(TYPICAL),
+        pulses=pulses,
+    )
+
+
+@cache
+def water_lineshape(path: Path = WATER_FILES[0]) -> ComplexArray:
     """Shape of a real water signal: its FID over its first point, on resonance, shape ``(POINTS,)``."""
-    raw = _read_sdat(WATER_FILE)
+    raw = _read_sdat(path)
     fid = raw.fid
     peak = np.argmax(np.abs(np.fft.fft(fid, 8 * fid.size)))
     hertz = np.fft.fftfreq(8 * fid.size, raw.dwell)[peak]
@@ -281,9 +314,9 @@ def plant_second(case: Case) -> tuple[Spectrum, Basis, dict[str, float]]:
     amounts = draw_concentrations(rng, SECOND_TYPICAL)
     creatine = amounts["Cr"] + amounts["PCr"]
     fid = metabolite_fid(basis, amounts, rng, mhz=mhz, t2=SECOND_T2, spread=0.2)
-    size = creatine * 0.5 * max(0.5, 1 + 0.15 * rng.standard_normal())
+    size = creatine * 1.5 * max(0.5, 1 + 0.15 * rng.standard_normal())
     moved = np.exp(2j * np.pi * rng.normal(0, 0.008) * mhz * time)
-    fid = (fid + size * nulled_fid() * moved) * line
+    fid = (fid + size * nulled_fid(mhz) * moved) * line
     fid += background(rng, creatine, mhz=mhz, turn=np.pi)
     fid *= np.exp(1j * rng.normal(0, 0.1) + 2j * np.pi * rng.normal(0, 1.0) * time)
     height = np.abs(np.fft.fft(3 * creatine * line * np.exp(-np.pi * 2.1 * time))).max()
@@ -299,21 +332,41 @@ def plant(case: Case) -> tuple[Spectrum, Basis, dict[str, float]]:
     rng = np.random.default_rng([case.seed, 20261122])
     amounts = draw_concentrations(rng)
     truth_basis = simulated_basis() if case.panel == "matched" else imported_basis()
-    fit_basis = imported_basis() if case.panel == "independent" else simulated_basis()
     amounts = {name: value for name, value in amounts.items() if name in truth_basis.names}
     time = np.arange(POINTS) * DWELL
     creatine = amounts["Cr"] + amounts["PCr"]
     decay = np.exp(-((np.pi * case.gauss_hz * time) ** 2) / (4 * np.log(2)))
-    lineshape = np.exp(-np.pi * 1.5 * time) if case.panel == "matched" else water_lineshape()
+    lineshape = panel_lineshape(case)
     fid = metabolite_fid(truth_basis, amounts, rng) * decay * lineshape
     eddy = lineshape / np.maximum(np.abs(lineshape), 1e-12)
-    fid += eddy * birch_fid(rng, creatine * 1.5 * max(0.5, 1 + 0.15 * rng.standard_normal()))
+    fid += eddy * panel_macromolecules(case, rng, creatine * 1.5 * max(0.5, 1 + 0.15 * rng.standard_normal()))
     fid += background(rng, creatine)
     fid *= np.exp(1j * rng.normal(0, 0.1) + 2j * np.pi * rng.normal(0, 1.0) * time)
     height = np.abs(np.fft.fft(3 * creatine * decay * lineshape * np.exp(-np.pi * 2.6 * time))).max()
     sd = height / case.snr / np.sqrt(POINTS)
     fid += sd * (rng.standard_normal(POINTS) + 1j * rng.standard_normal(POINTS))
-    return Spectrum(fid, DWELL, MHZ, 4.65, echo_time=ECHO), fit_basis, amounts
+    return Spectrum(fid, DWELL, MHZ, 4.65, echo_time=ECHO), fitting_basis(case.panel), amounts
+
+
+def fitting_basis(panel: str) -> Basis:
+    """Return the set that the spectra of a panel are fitted with."""
+    makers = {"independent": shaped_basis, "same_basis": imported_basis, "second": second_basis}
+    return makers.get(panel, simulated_basis)()
+
+
+def panel_lineshape(case: Case) -> ComplexArray:
+    """Line of every metabolite beside its T2 and the Gaussian broadening, shape ``(POINTS,)``."""
+    if case.panel == "matched":
+        return np.asarray(np.exp(-np.pi * 1.5 * np.arange(POINTS) * DWELL).astype(complex))
+    return water_lineshape(WATER_FILES[case.seed // 2 % 2])
+
+
+def panel_macromolecules(case: Case, rng: np.random.Generator, size: float) -> ComplexArray:
+    """Macromolecules with ``size`` protons x mmol at 0.9 ppm: Birch's, or in every other spectrum measured ones."""
+    if case.panel == "matched" or case.seed % 2:
+        return birch_fid(rng, size)
+    moved = np.exp(2j * np.pi * rng.normal(0, 0.008) * MHZ * np.arange(POINTS) * DWELL)
+    return size * nulled_fid(MHZ) * moved
 
 
 def ratios(amounts: dict[str, float]) -> dict[str, float]:
@@ -408,6 +461,7 @@ def fit_words(fits: list[FitResult]) -> str:
 def run_panel(panel: str, count: int, settings: FitSection, workers: int = 1) -> list[Outcome]:
     """Fit every case of a panel."""
     work: Callable[[Case], Outcome] = _Worker(settings)
+    fitting_basis(panel)  # before the workers are forked, which then have it
     if workers == 1:
         return [work(case) for case in cases(panel, count)]
     with ProcessPoolExecutor(workers) as pool:

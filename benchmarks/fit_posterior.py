@@ -1,6 +1,6 @@
 """Sampled uncertainty against planted truth: emcee and bootstrap beside the SDs that every fit has.
 
-Run: ``python benchmarks/fit_posterior.py [--spectra 12] [--draws 1000] [--refits 60] [--panel independent]`` with one
+Run: ``python benchmarks/fit_posterior.py [--spectra 12] [--draws 1000] [--refits 60] [--panel same_basis]`` with one
 thread (``OMP_NUM_THREADS=1``).
 
 Per ratio to tCr: SD of the bootstrap over the delta-method SD from ``covariance`` (``amplitude_sd``), SD of the chains
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--spectra", type=int, default=12)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--refits", type=int, default=60)
-    parser.add_argument("--panel", default="independent", choices=["independent", "simulated", "matched"])
+    parser.add_argument("--panel", default="same_basis", choices=["independent", "same_basis", "matched"])
     options = parser.parse_args()
     outcomes = [sample_case(case, options.draws, options.refits) for case in cases(options.panel, options.spectra)]
     heading = "".join(f"{method:>16}" for method in INTERVALS)

@@ -31,8 +31,8 @@ def with_twenty(basis: Basis) -> Basis:
 
 
 def spectrum_of(points: int, seed: int) -> Spectrum:
-    """Plant a short-echo spectrum of the independent panel, cut to a number of points."""
-    spectrum, _, _ = plant(Case(seed, "independent", 40.0, 3.0))
+    """Plant a short-echo spectrum of the panel ``same_basis``, cut to a number of points."""
+    spectrum, _, _ = plant(Case(seed, "same_basis", 40.0, 3.0))
     return Spectrum(spectrum.fid[:points], DWELL, MHZ, 4.65)
 
 

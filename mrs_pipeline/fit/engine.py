@@ -403,8 +403,8 @@ def _amplitude_rows(prepared: Prepared, amplitudes: FloatArray) -> FloatArray:
 
 
 def _family_scale(family: PeakFamily, names: tuple[str, ...], amplitudes: FloatArray) -> float:
-    """Amplitude of the reference peak as the whole family suggests it."""
-    present = [peak for peak in family.peaks if peak.name in names]
+    """Amplitude of the reference peak as the peaks suggest that are surely there."""
+    present = [peak for peak in family.peaks if peak.name in names and peak.certain]
     total = sum(amplitudes[names.index(peak.name)] for peak in present)
     return float(total / sum(peak.ratio for peak in present)) if present else 0.0
 

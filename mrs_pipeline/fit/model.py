@@ -531,7 +531,7 @@ def _own_parameters(name: str, group: int, priors: Priors, mhz: float) -> list[P
         return [Parameter(f"shift_{token(name)}", 0.0, 0.0, HELD, -1.0, 1.0)]
     if group != METABOLITES:
         family = priors.macromolecules if group == 1 else priors.lipids
-        sd = family.shift_sd_ppm * mhz
+        sd = family.own_shift_sd(name) * mhz
         return [Parameter(f"shift_{token(name)}", 0.0, 0.0, sd, -4.0 * sd, 4.0 * sd)]
     sd = priors.metabolite_shift_sd(name) * mhz
     mean, spread = priors.metabolite_width(name)

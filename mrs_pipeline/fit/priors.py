@@ -27,6 +27,8 @@ class Peak:
         Centre and full width at half maximum in ppm.
     ratio, sd
         Area relative to the family's reference peak: prior mean and standard deviation.
+    shift_sd_ppm
+        Prior SD of its own shift; ``None`` for the family's.
     """
 
     name: str
@@ -34,6 +36,12 @@ class Peak:
     width: float
     ratio: float
     sd: float
+    shift_sd_ppm: float | None = None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the peak is surely there, so that others can be measured by it."""
+        return self.sd < self.ratio
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class PeakFamily:
 
         Notes
         -----
-        Ratios to a reference that is not seen say nothing, so the largest peak left takes its place:
+        Ratios to a reference that is not seen say nothing, so the largest certain peak left takes its place:
         :math:`r_i' = r_i/r_0` with :math:`(s_i'/r_i')^2 = (s_i/r_i)^2 + (s_0/r_0)^2`.
         """
         kept = tuple(peak for peak in self.peaks if low - MARGIN_PPM <= peak.ppm <= high + MARGIN_PPM)
@@ -61,8 +69,13 @@ class PeakFamily:
             return replace(self, peaks=())
         if self.reference in {peak.name for peak in kept}:
             return replace(self, peaks=kept)
-        first = max(kept, key=lambda peak: peak.ratio)
+        first = max(kept, key=lambda peak: (peak.certain, peak.ratio))
         return replace(self, reference=first.name, peaks=tuple(_over(peak, first) for peak in kept))
+
+    def own_shift_sd(self, name: str) -> float:
+        """Prior SD in ppm of the own shift of one peak, by name."""
+        own = next((peak.shift_sd_ppm for peak in self.peaks if peak.name == name), None)
+        return self.shift_sd_ppm if own is None else own
 
 
 MARGIN_PPM = 0.15
@@ -115,11 +128,15 @@ class Priors:
     t2: dict[str, float]
     t2_default: float
     width_relative_sd: float
+    width_relative_sd_of: dict[str, float]
     typical: dict[str, float]
     ratio_denominator: dict[str, float]
     ratios: dict[str, tuple[float, float]]
     macromolecules: PeakFamily
     lipids: PeakFamily
+    basis_window_ppm: float
+    basis_default: float
+    basis_error: dict[str, float]
 
     def within(self, low: float, high: float) -> Priors:
         """Keep of the background what a window shows (ppm)."""
@@ -133,7 +150,7 @@ class Priors:
     def metabolite_width(self, name: str) -> tuple[float, float]:
         r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
         mean = 1.0 / (np.pi * self.t2.get(name, self.t2_default))
-        return mean, self.width_relative_sd * mean
+        return mean, self.width_relative_sd_of.get(name, self.width_relative_sd) * mean
 
 
 def load_priors(name: str) -> Priors:
@@ -167,11 +184,15 @@ def _from_table(table: dict[str, Any]) -> Priors:
         t2=dict(table["width"]["t2"]),
         t2_default=float(table["width"]["default_t2"]),
         width_relative_sd=float(table["width"]["relative_sd"]),
+        width_relative_sd_of=dict(table["width"].get("relative_sd_of", {})),
         typical=dict(table["start"]),
         ratio_denominator=dict(table["ratios"]["denominator"]),
         ratios={key: (float(mean), float(sd)) for key, (mean, sd) in table["ratios"]["value"].items()},
         macromolecules=_family(table["macromolecules"]),
         lipids=_family(table["lipids"]),
+        basis_window_ppm=float(table["basis"]["window_ppm"]),
+        basis_default=float(table["basis"]["default"]),
+        basis_error=dict(table["basis"]["error"]),
     )
 
 

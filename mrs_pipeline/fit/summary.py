@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mrs_pipeline.fit.basis_error import BasisError
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.model import HELD
 from mrs_pipeline.fit.result import FitResult
@@ -15,7 +16,7 @@ from mrs_pipeline.fit.verdict import Finding, findings, peak_height, residual, s
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 if TYPE_CHECKING:
-    from mrs_pipeline.fit.engine import Fitted
+    from mrs_pipeline.fit.engine import Fitted, Prepared
 
 INFORMATIVE = frozenset({"refitted", "baseline_at_limit"})
 """Flags that say what was done without casting doubt on the result."""
@@ -36,7 +37,7 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     model = objective.model
     amplitudes = objective.at(theta).solution.amplitudes
     curves = _curves(fitted)
-    spread = covariances(objective, theta, prepared.noise, fitted.search)
+    spread = covariances(objective, theta, prepared.noise, fitted.search, _basis_error(prepared))
     fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
     found = findings(fitted)
     flags = flags + tuple(finding.code for finding in found)
@@ -81,6 +82,14 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
             **{f"prior_scale_{family}": value for family, value in spread.prior_scale.items()},
         },
     )
+
+
+def _basis_error(prepared: Prepared) -> BasisError:
+    """Relative errors of the metabolites' signals; the background is no simulation."""
+    components, priors = prepared.components, prepared.priors
+    of = [priors.basis_error.get(name, priors.basis_default) for name in components.names]
+    sd = np.where(components.group == METABOLITES, of, 0.0)
+    return BasisError(sd, priors.basis_window_ppm * prepared.spectrum.carrier_mhz)
 
 
 def _status(flags: tuple[str, ...], found: tuple[Finding, ...]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mrs_pipeline.fit.basis_error import BasisError, basis_spread, windows
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Evaluation, Objective
@@ -36,7 +37,7 @@ class Covariances:
     sampling
         Sampling covariance of the estimator as used (sandwich), for the noise of the data.
     total
-        Sampling with the misfit counted as noise, plus what deviations from the priors may do.
+        Sampling with the misfit counted as noise, plus what deviations from the priors and errors of the basis may do.
     prior_scale
         Per family of priors: factor on its variances that the fitted deviations suggest (1: as stated).
     """
@@ -79,7 +80,9 @@ class Information:
     curvature: FloatArray | None = None
 
 
-def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search: Search) -> Covariances:
+def covariances(
+    objective: Objective, theta: FloatArray, noise_sd: float, search: Search, basis: BasisError | None = None
+) -> Covariances:
     r"""Compute the three covariances at a solution.
 
     Parameters
@@ -90,15 +93,18 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search
         SD of the noise in the data; the fit may have used a larger one to allow for misfit.
     search
         What the choice of the baseline stiffness does to the amplitudes.
+    basis
+        Errors of the basis signals; ``None`` where they count as exact.
 
     Notes
     -----
     Sampling: :math:`H^{-1}J^TW^2J H^{-1}` with the weights :math:`W`, the noise of the data and the Hessian
     :math:`H = F - \sum r\,\partial^2m` (:func:`hessian_inverse`), plus ``search.drawn``: another draw of the noise may
     pick another stiffness. Total: the same with the fit's noise SD and ``search.plausible``, plus
-    :math:`H^{-1}(\kappa P_\mathrm{own} + P_\mathrm{baseline})H^{-1}`. With :math:`\kappa = 1` and no misfit this is the
-    posterior covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior cost over its
-    expectation :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
+    :math:`H^{-1}(\kappa P_\mathrm{own} + P_\mathrm{baseline})H^{-1}` and what errors of the basis do
+    (:mod:`mrs_pipeline.fit.basis_error`). With :math:`\kappa = 1`, no misfit and an exact basis this is the posterior
+    covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior cost over its expectation
+    :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
     """
     problem = information(objective, theta)
     jacobian = problem.jacobian
@@ -111,9 +117,24 @@ def covariances(objective: Objective, theta: FloatArray, noise_sd: float, search
     share = (noise_sd / objective.noise_sd) ** 2
     first, count, _ = problem.counts
     block = np.s_[first : first + count, first : first + count]
+    moved_basis = 0.0 if basis is None else _basis_spread(problem, objective, theta, inverse, basis)
     return Covariances(
-        share * bound(problem, objective), share * spread[block] + search.drawn, total[block] + search.plausible, kappa
+        share * bound(problem, objective),
+        share * spread[block] + search.drawn,
+        total[block] + search.plausible + moved_basis,
+        kappa,
     )
+
+
+def _basis_spread(
+    problem: Information, objective: Objective, theta: FloatArray, inverse: FloatArray, basis: BasisError
+) -> FloatArray:
+    """Covariance over the errors of the basis at a solution, shape ``(K, K)``."""
+    point = objective.at(theta)
+    first, count, _ = problem.counts
+    reaction = (inverse[first : first + count] @ problem.jacobian.T) * (objective.weight / objective.noise_sd)
+    signals = point.spectra.real * point.solution.amplitudes[:, None]
+    return basis_spread(reaction, signals, windows(objective.model.offset_hz, basis.window_hz), basis.sd)
 
 
 FLATTEST = 0.4
