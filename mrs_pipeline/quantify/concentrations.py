@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +12,11 @@ from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
-from mrs_pipeline.quantify.factors import Factor, factor, relative_spread
+from mrs_pipeline.quantify.factors import FIT, WATER, Factor, Origin, draws, factor
 from mrs_pipeline.quantify.relaxation import ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
 from mrs_pipeline.quantify.water import WaterFit
+from mrs_pipeline.spectrum import FloatArray
 
 REPORTED = ("tNAA", "tCr", "tCho", "Glx", "Glu", "mI", "GABA", "GSH")
 """Metabolites with a line of sensitivity in the report; the JSON has every one."""
@@ -97,7 +97,15 @@ class Concentration:
 
 @dataclass(frozen=True)
 class Budget:
-    """Where the uncertainty of one concentration comes from, as relative standard deviations."""
+    """Where the uncertainty of one concentration comes from.
+
+    Parameters
+    ----------
+    fit, water, tissue, constants
+        Relative standard deviations from each source.
+    lo, hi
+        Limits of the 95 % interval in the unit; uneven about the value where a relaxation time is poorly known.
+    """
 
     metabolite: str
     unit: str
@@ -105,6 +113,8 @@ class Budget:
     water: float
     tissue: float
     constants: float
+    lo: float
+    hi: float
 
 
 @dataclass(frozen=True)
@@ -161,6 +171,11 @@ class _Scan:
     constants: Constants
     missing: Mapping[str, str] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
+    draws: Mapping[Origin, FloatArray] = field(default_factory=dict)
+    factors: Mapping[tuple[str, str], Factor] = field(default_factory=dict)
+
+
+UNITS = ("iu", "molal", "molar")
 
 
 def quantify(
@@ -191,7 +206,7 @@ def quantify(
     constants = load_constants(settings.preset, timing.carrier_mhz, settings.overrides)
     if settings.age_dependence:
         constants = at_age(constants, timing.age)
-    scan = _scan(fit, water, tissue, timing, constants, settings.units)
+    scan = _with_factors(_scan(fit, water, tissue, timing, constants, settings.units))
     members = _members(fit.names)
     budgets: list[Budget] = []
     rows = tuple(_row(scan, name, weights, budgets) for name, weights in members.items())
@@ -255,6 +270,19 @@ def _scan(
     return _Scan(fit, water, tissue, timing, constants, missing, tuple(dict.fromkeys(marks)))
 
 
+def _with_factors(scan: _Scan) -> _Scan:
+    """Add the factor of every metabolite in the units that are possible, and the draws behind their uncertainty."""
+    units = [unit for unit in UNITS if unit not in scan.missing] if scan.fit.status != "failed" else []
+    names = [name for name in scan.fit.names if units and not name.startswith(NOT_MOLECULES)]
+    z = draws(scan.constants, names)
+    factors = {
+        (unit, name): factor(unit, scan.constants, scan.tissue, scan.timing, name, z)
+        for unit in units
+        for name in names
+    }
+    return replace(scan, draws=z, factors=factors)
+
+
 def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]) -> Concentration:
     """Quantify one metabolite or sum."""
     tissue = scan.tissue
@@ -275,11 +303,11 @@ def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]
     }  # fmt: skip
     reasons: list[str] = []
     numbers |= _ratio(scan.fit, name, members, reasons)
-    for unit in ("iu", "molal", "molar"):
-        value, sd, budget, why = _in_unit(scan, members, unit)
+    for unit in UNITS:
+        value, sd, budget, why = _in_unit(scan, name, members, unit)
         numbers |= {unit: value, f"{unit}_sd": sd}
         if budget is not None:
-            budgets.append(Budget(name, unit, *budget))
+            budgets.append(budget)
         if why:
             reasons.append(f"{unit}: {why}")
     reason = "; ".join(dict.fromkeys(reasons))
@@ -305,30 +333,45 @@ def _ratio(fit: Fit, name: str, members: tuple[str, ...], reasons: list[str]) ->
 
 
 def _in_unit(
-    scan: _Scan, members: tuple[str, ...], unit: str
-) -> tuple[float | None, float | None, tuple[float, float, float, float] | None, str]:
-    """Value, sd, budget (fit, water, tissue, constants) and reason of one unit."""
+    scan: _Scan, name: str, members: tuple[str, ...], unit: str
+) -> tuple[float | None, float | None, Budget | None, str]:
+    """Value, SD, budget and reason of one unit."""
     if any(member.startswith(NOT_MOLECULES) for member in members):
         return None, None, None, "a macromolecule or lipid signal has no molar concentration"
     if unit in scan.missing:
         return None, None, None, scan.missing[unit]
     assert scan.water is not None
-    factors = {member: factor(unit, scan.constants, scan.tissue, scan.timing, member) for member in members}
+    factors = {m: scan.factors[unit, m] for m in members}
     water = scan.water.amplitude * scan.timing.water_scale
     value, _, amplitude_sd, total_sd = scan.fit.combination({m: f.value / water for m, f in factors.items()})
     spread = total_sd if np.isfinite(total_sd) else amplitude_sd
-    tissue, constants = _spread(scan, factors)
-    relative_water = scan.water.sd / scan.water.amplitude
-    systematic = value * math.hypot(relative_water, tissue, constants)
-    budget = (spread / value if value else float("nan"), relative_water, tissue, constants)
-    return value, math.hypot(spread, systematic), budget, ""
+    sd, budget = _uncertainty(scan, name, unit, factors, value, spread)
+    return value, sd, budget, ""
 
 
-def _spread(scan: _Scan, factors: Mapping[str, Factor]) -> tuple[float, float]:
-    """Relative SDs of a sum from tissue fractions and constants; members weigh by their share of the sum."""
-    parts = np.array([scan.fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
-    shares = parts / parts.sum() if parts.sum() > 0 else np.full(len(parts), 1 / len(parts))
-    return relative_spread(list(factors.values()), list(shares), None if scan.tissue is None else scan.tissue.sd)
+def _uncertainty(
+    scan: _Scan, name: str, unit: str, factors: Mapping[str, Factor], value: float, spread: float
+) -> tuple[float, Budget]:
+    """SD of a concentration and its budget, from the fit's SD ``spread`` and the draws of everything else."""
+    assert scan.water is not None
+    shares = _shares(scan.fit, factors)
+    constants, tissue, both = (
+        np.sum([share * getattr(f, part) for share, f in zip(shares, factors.values(), strict=True)], axis=0)
+        for part in ("by_constants", "by_tissue", "spread")
+    )
+    water = scan.water.sd / scan.water.amplitude
+    drawn = (value + spread * scan.draws[FIT]) * both * np.exp(water * scan.draws[WATER])
+    lo, hi = np.quantile(drawn, (0.025, 0.975))
+    by_fit = spread / value if value else float("nan")
+    return float(drawn.std()), Budget(
+        name, unit, by_fit, water, float(tissue.std()), float(constants.std()), float(lo), float(hi)
+    )
+
+
+def _shares(fit: Fit, factors: Mapping[str, Factor]) -> FloatArray:
+    """Share of each member in a sum, shape ``(members,)``; equal shares of nothing."""
+    parts = np.array([fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
+    return np.asarray(parts / parts.sum() if parts.sum() != 0 else np.full(parts.size, 1 / parts.size))
 
 
 def _sensitivity(

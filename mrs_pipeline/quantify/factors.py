@@ -3,22 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.quantify.constants import COMPARTMENTS, Constant, Constants
-from mrs_pipeline.quantify.equations import Compartments, molal_factor, molar_factor
+from mrs_pipeline.quantify.equations import Compartments, Values, molal_factor, molar_factor
 from mrs_pipeline.quantify.relaxation import ScanTiming, relaxation_factor
 from mrs_pipeline.spectrum import FloatArray
 
-UNITS = ("molal", "molar", "iu")
+Origin = tuple[str, str]
+"""An uncertain input and its source: one number, even where metabolites or both tissues share it."""
+
+FIT, WATER, CSF, GREY = ((name, "") for name in ("fit", "water", "csf", "grey"))
+"""What varies besides constants: amplitudes, water amplitude, CSF against tissue, grey against white matter."""
+
+POINTS = 2**13
+CUT = 4.0
+"""Standard deviations at which every distribution ends, see :func:`drawn_constants`."""
 
 
-Origin = tuple[str, float, str]
-"""Key, value and source of a constant: one number, even where several metabolites share it."""
+@lru_cache(maxsize=8)
+def normal_points(columns: int) -> FloatArray:
+    """Return standard normal variates cut at ``CUT``, shape ``(columns, POINTS)``: a scrambled Sobol sequence.
+
+    The sequence is the same at every call, and its moments are exact to some 0.1 %.
+
+    Examples
+    --------
+    >>> z = normal_points(3)
+    >>> bool(np.all(np.abs(z @ z.T / POINTS - np.eye(3)) < 2e-3))
+    True
+    """
+    from scipy.stats import norm, qmc
+
+    uniform = qmc.Sobol(columns, seed=1).random(POINTS).T
+    edge = norm.cdf(-CUT)
+    return np.asarray(norm.ppf(edge + (1 - 2 * edge) * uniform), dtype=np.float64)
+
+
+def draws(constants: Constants, metabolites: Iterable[str]) -> dict[Origin, FloatArray]:
+    """Return a standard normal variate for everything uncertain in a scan, each of shape ``(POINTS,)``."""
+    uncertain = [key for name in metabolites for key, _ in _uncertain(inputs(constants, None, name))]
+    origins = list(dict.fromkeys([FIT, WATER, CSF, GREY, *uncertain]))
+    return dict(zip(origins, normal_points(len(origins)), strict=True))
+
+
+def _uncertain(given: Mapping[str, Constant]) -> list[tuple[Origin, str]]:
+    """Origin and key of every uncertain constant; one relaxation time for both tissues has one origin."""
+    found = []
+    for key, constant in given.items():
+        if constant.sd > 0 and constant.value > 0:
+            name = key.rpartition("_")[0] if key.startswith("metabolite_") else key
+            found.append(((name, f"{constant.value:g} {constant.doi}"), key))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,45 +69,17 @@ class Factor:
     Parameters
     ----------
     value
-        mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`.
-    pulls
-        Relative change of the factor for one standard deviation of each constant.
-    tissue
-        Relative change of the factor per unit of the fractions of GM, WM, CSF, shape (3,).
+        mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`, at the nominal inputs.
+    spread
+        Factor over ``value`` with all inputs drawn, shape ``(POINTS,)``.
+    by_constants, by_tissue
+        The same with only the constants or only the tissue fractions drawn.
     """
 
     value: float
-    pulls: Mapping[Origin, float]
-    tissue: FloatArray
-
-
-def relative_spread(
-    factors: Sequence[Factor], shares: Sequence[float], tissue_sd: tuple[float, float, float] | None
-) -> tuple[float, float]:
-    r"""Return the relative SDs of a weighted sum of factors from tissue fractions and from constants.
-
-    Parameters
-    ----------
-    factors, shares
-        Of the members of a sum: their factors and their shares of it (sum 1).
-    tissue_sd
-        Standard errors of the three fractions; ``None`` without tissue data.
-
-    Notes
-    -----
-    Members share constants (water, and metabolite values from one source), so their pulls add before they are squared:
-    :math:`\sum_k (\sum_m w_m p_{mk})^2`.
-    """
-    pulls: dict[Origin, float] = {}
-    gradient = np.zeros(3)
-    for member, share in zip(factors, shares, strict=True):
-        gradient += share * member.tissue
-        for origin, pull in member.pulls.items():
-            pulls[origin] = pulls.get(origin, 0.0) + share * pull
-    constants = math.sqrt(sum(pull**2 for pull in pulls.values()))
-    if tissue_sd is None:
-        return 0.0, constants
-    return math.sqrt(max(float(gradient @ fraction_covariance(tissue_sd) @ gradient), 0.0)), constants
+    spread: FloatArray
+    by_constants: FloatArray
+    by_tissue: FloatArray
 
 
 def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str) -> dict[str, Constant]:
@@ -79,8 +92,8 @@ def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str
     return numbers
 
 
-def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conventions: Mapping[str, str]) -> float:
-    """Evaluate a factor from plain numbers; the function that is differentiated and sampled.
+def evaluate(unit: str, numbers: Mapping[str, Values], timing: ScanTiming, conventions: Mapping[str, str]) -> Values:
+    """Evaluate a factor from numbers, or from arrays of one length for some of them.
 
     Parameters
     ----------
@@ -102,63 +115,97 @@ def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conven
     return molar_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule)
 
 
-def _single_compartment(numbers: Mapping[str, float], timing: ScanTiming) -> float:
+def _single_compartment(numbers: Mapping[str, Values], timing: ScanTiming) -> Values:
     """Institutional units from one mean water compartment."""
     water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
     return numbers["water_concentration"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
 
 
-def _solution(unit: str, numbers: Mapping[str, float], timing: ScanTiming) -> float:
+def _solution(unit: str, numbers: Mapping[str, Values], timing: ScanTiming) -> Values:
     """Concentration in a solution: mmol per kg of water, or per litre (molar and iu)."""
     water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
     molal = numbers["water_molality"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
     return molal if unit == "molal" else molal * numbers["water_density"]
 
 
-def _water_factor(timing: ScanTiming, t1: float, t2: float) -> float:
+def _water_factor(timing: ScanTiming, t1: Values, t2: Values) -> Values:
     return 1.0 if timing.water is None else relaxation_factor(timing.water, t1, t2)
 
 
-def _metabolite_factors(numbers: Mapping[str, float], timing: ScanTiming, rule: str) -> tuple[float, float]:
+def _metabolite_factors(numbers: Mapping[str, Values], timing: ScanTiming, rule: str) -> tuple[Values, Values]:
     """Relaxation factors of the metabolite in GM and WM, or twice that of the mean relaxation times."""
     t1 = (numbers["metabolite_t1_gm"], numbers["metabolite_t1_wm"])
     t2 = (numbers["metabolite_t2_gm"], numbers["metabolite_t2_wm"])
     if rule == "mean-times":
-        t1, t2 = (sum(t1) / 2,) * 2, (sum(t2) / 2,) * 2
+        t1, t2 = ((t1[0] + t1[1]) / 2,) * 2, ((t2[0] + t2[1]) / 2,) * 2
     return relaxation_factor(timing.metabolite, t1[0], t2[0]), relaxation_factor(timing.metabolite, t1[1], t2[1])
 
 
-def voxel_of(numbers: Mapping[str, float], timing: ScanTiming, rule: str, *, assumed: bool) -> Compartments:
+def voxel_of(numbers: Mapping[str, Values], timing: ScanTiming, rule: str, *, assumed: bool) -> Compartments:
     """Collect what the equations need; with ``assumed`` the preset's fractions without tissue data."""
     if assumed:
         grey, white = numbers["water_assumed_gm"], numbers["water_assumed_wm"]
-        fractions = np.array([grey, white, 0.0]) / (grey + white)
+        fractions: list[Values] = [grey / (grey + white), white / (grey + white), 0.0]
     else:
-        fractions = np.array([numbers[f"fraction_{name}"] for name in COMPARTMENTS])
+        fractions = [numbers[f"fraction_{name}"] for name in COMPARTMENTS]
+    content = [numbers[f"water_content_{c}"] for c in COMPARTMENTS]
     water = [_water_factor(timing, numbers[f"water_t1_{c}"], numbers[f"water_t2_{c}"]) for c in COMPARTMENTS]
-    content = np.array([numbers[f"water_content_{c}"] for c in COMPARTMENTS])
-    metabolite = np.array(_metabolite_factors(numbers, timing, rule))
-    return Compartments(fractions, content, np.array(water), metabolite)
+    metabolite = _metabolite_factors(numbers, timing, rule)
+    columns = np.broadcast_arrays(*fractions, *content, *water, *metabolite)
+    return Compartments(*(np.stack(columns[start : start + 3]) for start in (0, 3, 6, 9)))
 
 
 def factor(
-    unit: str, constants: Constants, tissue: TissueFractions | None, timing: ScanTiming, metabolite: str
+    unit: str,
+    constants: Constants,
+    tissue: TissueFractions | None,
+    timing: ScanTiming,
+    metabolite: str,
+    z: Mapping[Origin, FloatArray],
 ) -> Factor:
-    """Return the factor of a unit and metabolite with what each input does to it (central differences)."""
+    """Return the factor of a unit and metabolite, with what it is over the draws ``z`` of its inputs."""
     given = inputs(constants, tissue, metabolite)
-    values = {key: constant.value for key, constant in given.items()}
-    value = evaluate(unit, values, timing, constants.conventions)
+    values: dict[str, Values] = {key: constant.value for key, constant in given.items()}
+    value = float(evaluate(unit, values, timing, constants.conventions))
 
-    def slope(key: str) -> float:
-        step = 1e-4 * max(abs(values[key]), 1e-2)
-        up = evaluate(unit, {**values, key: values[key] + step}, timing, constants.conventions)
-        down = evaluate(unit, {**values, key: values[key] - step}, timing, constants.conventions)
-        return (up - down) / (2 * step) / value
+    def over(drawn: Mapping[str, FloatArray]) -> FloatArray:
+        found = evaluate(unit, {**values, **drawn}, timing, constants.conventions) / value
+        return np.broadcast_to(np.asarray(found, dtype=np.float64), (POINTS,))
 
-    pulls = {(key, k.value, k.doi): slope(key) * k.sd for key, k in given.items() if k.sd > 0}
-    has_tissue = tissue is not None and unit != "iu" and not constants.is_solution
-    gradient = [slope(f"fraction_{name}") for name in COMPARTMENTS] if has_tissue else [0.0, 0.0, 0.0]
-    return Factor(value, pulls, np.array(gradient))
+    by_constants = drawn_constants(given, z)
+    by_tissue = {} if tissue is None else drawn_fractions(tissue, z)
+    return Factor(value, over(by_constants | by_tissue), over(by_constants), over(by_tissue))
+
+
+def drawn_constants(given: Mapping[str, Constant], z: Mapping[Origin, FloatArray]) -> dict[str, FloatArray]:
+    r"""Return the uncertain constants over their distributions, each of shape ``(POINTS,)``.
+
+    Notes
+    -----
+    Constants are positive, so they vary lognormally: the stated value is the median, sd / value the SD of the
+    logarithm. A normal variate would reach T2 = 0, where :math:`e^{TE/T_2}` has no mean; of T2 and of 1/T2 the
+    lognormal says the same; and for a monotone course the number at the nominal constants is the median of the result.
+    Still :math:`E[e^{2TE/T_2}]` exists only within bounds, for which the distribution ends at ``CUT`` SDs.
+    """
+    return {
+        key: np.asarray(given[key].value * np.exp(z[origin] * given[key].sd / given[key].value), dtype=np.float64)
+        for origin, key in _uncertain(given)
+    }
+
+
+def drawn_fractions(tissue: TissueFractions, z: Mapping[Origin, FloatArray]) -> dict[str, FloatArray]:
+    """Return the tissue fractions over their errors, each of shape ``(POINTS,)``.
+
+    They vary normally with :func:`fraction_covariance`; what would be negative stays just above 0.
+    """
+    nominal = np.array([tissue.gm, tissue.wm, tissue.csf])
+    covariance = fraction_covariance(tissue.sd)
+    csf = covariance[:, 2] / math.sqrt(covariance[2, 2]) if covariance[2, 2] > 0 else np.zeros(3)
+    grey = math.sqrt(max(covariance[0, 0] - csf[0] ** 2, 0.0))
+    moved = nominal[:, None] + np.outer(csf, z[CSF]) + np.outer([grey, -grey, 0.0], z[GREY])
+    moved = np.maximum(moved, 1e-3 * nominal[:, None])
+    moved /= moved.sum(axis=0)
+    return {f"fraction_{name}": column for name, column in zip(COMPARTMENTS, moved, strict=True)}
 
 
 def fraction_covariance(sd: tuple[float, float, float]) -> FloatArray:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from mrs_pipeline.quantify.equations import Values
 from mrs_pipeline.spectrum import Spectrum
 
 
@@ -75,13 +78,13 @@ class ScanTiming:
         )
 
 
-def saturation(repetition_time: float, t1: float, flip_angle: float = 90.0) -> float:
+def saturation(repetition_time: float, t1: Values, flip_angle: float = 90.0) -> Values:
     r"""Return the steady-state longitudinal factor of a spoiled sequence.
 
     Parameters
     ----------
     repetition_time, t1
-        Seconds; a ``t1`` of 0 stands for full relaxation.
+        Seconds; a ``t1`` of 0 stands for full relaxation. ``t1`` may be an array.
     flip_angle
         Degrees.
 
@@ -93,15 +96,15 @@ def saturation(repetition_time: float, t1: float, flip_angle: float = 90.0) -> f
 
     Examples
     --------
-    >>> round(saturation(2.0, 1.331), 4)
-    0.7774
+    >>> round(float(saturation(2.0, 1.331)), 4)
+    0.7775
     """
-    e1 = math.exp(-repetition_time / t1) if t1 > 0 else 0.0
+    e1 = np.exp(-repetition_time / t1) if np.all(np.greater(t1, 0)) else 0.0
     angle = math.radians(flip_angle)
-    return math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1)
+    return np.float64(math.sin(angle)) * (1 - e1) / (1 - math.cos(angle) * e1)
 
 
-def relaxation_factor(timing: PulseTiming, t1: float, t2: float) -> float:
+def relaxation_factor(timing: PulseTiming, t1: Values, t2: Values) -> Values:
     r"""Return the share of the equilibrium signal that is left at TE and TR.
 
     Parameters
@@ -109,7 +112,7 @@ def relaxation_factor(timing: PulseTiming, t1: float, t2: float) -> float:
     timing
         Timing of the acquisition; incomplete timing gives 1 (no correction).
     t1, t2
-        Seconds.
+        Seconds, numbers or arrays.
 
     Notes
     -----
@@ -119,8 +122,8 @@ def relaxation_factor(timing: PulseTiming, t1: float, t2: float) -> float:
     if timing.echo_time is None or timing.repetition_time is None:
         return 1.0
     mixing = timing.mixing_time or 0.0
-    stored = math.exp(-mixing / t1) if t1 > 0 else 1.0
+    stored = np.exp(-mixing / t1) if np.all(np.greater(t1, 0)) else 1.0
     recovered = saturation(
         timing.repetition_time - mixing, t1, 90.0 if timing.flip_angle is None else timing.flip_angle
     )
-    return recovered * stored * math.exp(-timing.echo_time / t2)
+    return recovered * stored * np.exp(-timing.echo_time / t2)
