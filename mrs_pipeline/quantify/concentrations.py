@@ -13,13 +13,17 @@ from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
 from mrs_pipeline.quantify.factors import FIT, WATER, Factor, Origin, draws, factor
-from mrs_pipeline.quantify.relaxation import ScanTiming
+from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
 from mrs_pipeline.quantify.water import WaterFit
 from mrs_pipeline.spectrum import FloatArray
 
 REPORTED = ("tNAA", "tCr", "tCho", "Glx", "Glu", "mI", "GABA", "GSH")
 """Metabolites with a line of sensitivity in the report; the JSON has every one."""
+
+UNITS = ("iu", "molal", "molar")
+JUDGED = ("ratio", *UNITS)
+"""Starts of the columns whose missing numbers have a reason."""
 
 NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
 
@@ -175,9 +179,6 @@ class _Scan:
     factors: Mapping[tuple[str, str], Factor] = field(default_factory=dict)
 
 
-UNITS = ("iu", "molal", "molar")
-
-
 def quantify(
     fit: Fit, water: WaterFit | None, tissue: TissueFractions | None, timing: ScanTiming, settings: QuantifySection
 ) -> Quantified:
@@ -245,15 +246,15 @@ def _scan(
     missing: dict[str, str] = {}
     marks: list[str] = []
     if water is None:
-        missing |= dict.fromkeys(("iu", "molal", "molar"), "no water reference")
-    elif not water.amplitude > 0:
-        missing |= dict.fromkeys(("iu", "molal", "molar"), "the water reference has no amplitude")
-    elif timing.water is None or not timing.water.complete:
-        missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the water scan is not known")
-        marks.append("relaxation_correction=incomplete")
-    if water is not None and not timing.metabolite.complete:
-        missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the metabolite scan is not known")
-        marks.append("relaxation_correction=incomplete")
+        missing |= dict.fromkeys(UNITS, "no water reference")
+    elif not (np.isfinite(water.amplitude) and water.amplitude > 0):
+        missing |= dict.fromkeys(UNITS, "the water reference has no amplitude")
+    elif not timing.complete:
+        unknown = PulseTiming(None, None)
+        faults = timing.metabolite.fault("metabolite"), (timing.water or unknown).fault("water")
+        missing |= dict.fromkeys(("molal", "molar"), "; ".join(filter(None, faults)))
+        if constants.conventions["iu"] != "attenuation":
+            marks.append("relaxation_correction=incomplete")
     if constants.is_solution:
         marks.append("solution")
     elif water is not None and tissue is None:
@@ -267,7 +268,7 @@ def _scan(
             **missing,
         }
     missing |= {unit: "unit not asked for in [quantify] units" for unit in ("molal", "molar") if unit not in units}
-    return _Scan(fit, water, tissue, timing, constants, missing, tuple(dict.fromkeys(marks)))
+    return _Scan(fit, water, tissue, timing, constants, missing, tuple(marks))
 
 
 def _with_factors(scan: _Scan) -> _Scan:
@@ -310,9 +311,16 @@ def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]
             budgets.append(budget)
         if why:
             reasons.append(f"{unit}: {why}")
+    broken = [key for key, number in numbers.items() if key.startswith(JUDGED) and not _is_finite(number)]
+    if broken:
+        reasons.append(f"{', '.join(broken)}: not a finite number")
     reason = "; ".join(dict.fromkeys(reasons))
     marks = ";".join(dict.fromkeys(flags))
     return Concentration(name, scan.fit.status, marks, reason, **fractions, **_finite(numbers))
+
+
+def _is_finite(number: float | None) -> bool:
+    return number is None or bool(np.isfinite(number))
 
 
 def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -327,7 +335,7 @@ def _ratio(fit: Fit, name: str, members: tuple[str, ...], reasons: list[str]) ->
         reasons.append("ratio: the basis has no creatine")
         return dict.fromkeys(keys)
     if not fit.combination(dict.fromkeys(creatine, 1.0))[0] > 0:
-        reasons.append("ratio: tCr is zero")
+        reasons.append("ratio: tCr is not above zero")
         return dict.fromkeys(keys)
     return dict(zip(keys, fit.ratio(name if name in COMBINED else members[0], "tCr"), strict=True))
 
@@ -413,6 +421,8 @@ def _unused(settings: QuantifySection, names: Iterable[str]) -> list[str]:
 def _warnings(scan: _Scan) -> list[str]:
     """Say what was missing or assumed."""
     found = [mark for mark in scan.marks if mark != "solution"]
+    if "relaxation_correction=incomplete" in found:
+        found.append("iu: no relaxation correction, neither of the metabolites nor of the water")
     sentences = [] if scan.water is None else [f"water: {text}" for text in scan.water.warnings]
     if scan.tissue is not None:
         sentences += [f"tissue: {text}" for text in scan.tissue.warnings]

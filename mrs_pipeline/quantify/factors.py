@@ -129,11 +129,17 @@ def _solution(unit: str, numbers: Mapping[str, Values], timing: ScanTiming) -> V
 
 
 def _water_factor(timing: ScanTiming, t1: Values, t2: Values) -> Values:
-    return 1.0 if timing.water is None else relaxation_factor(timing.water, t1, t2)
+    """Relaxation factor of water, 1 unless both scans can be corrected: half a correction is worse than none."""
+    return relaxation_factor(timing.water, t1, t2) if timing.complete and timing.water is not None else 1.0
 
 
 def _metabolite_factors(numbers: Mapping[str, Values], timing: ScanTiming, rule: str) -> tuple[Values, Values]:
-    """Relaxation factors of the metabolite in GM and WM, or twice that of the mean relaxation times."""
+    """Relaxation factors of the metabolite in GM and WM, or twice that of the mean relaxation times.
+
+    They are 1 unless both scans can be corrected.
+    """
+    if not timing.complete:
+        return 1.0, 1.0
     t1 = (numbers["metabolite_t1_gm"], numbers["metabolite_t1_wm"])
     t2 = (numbers["metabolite_t2_gm"], numbers["metabolite_t2_wm"])
     if rule == "mean-times":

@@ -10,6 +10,9 @@ import numpy as np
 from mrs_pipeline.quantify.equations import Values
 from mrs_pipeline.spectrum import Spectrum
 
+LONGEST_TE = 5.0
+"""Seconds; a longer echo time was given in milliseconds."""
+
 
 @dataclass(frozen=True)
 class PulseTiming:
@@ -38,7 +41,18 @@ class PulseTiming:
     @property
     def complete(self) -> bool:
         """Whether relaxation can be corrected."""
-        return self.echo_time is not None and self.repetition_time is not None
+        return not self.fault("")
+
+    def fault(self, scan: str) -> str:
+        """Say why relaxation of a scan (``"water"``, ``"metabolite"``) cannot be corrected; empty when it can."""
+        te, tr, tm, flip = self.echo_time, self.repetition_time, self.mixing_time or 0.0, self.flip_angle
+        if te is None or tr is None:
+            return f"TE or TR of the {scan} scan is not known"
+        possible = 0 <= te < min(tr, LONGEST_TE) and 0 <= tm < tr < math.inf and (flip is None or 0 < flip < 180)
+        if possible:
+            return ""
+        stated = f"TE {te:g} s, TR {tr:g} s, TM {tm:g} s" + ("" if flip is None else f", flip angle {flip:g} degrees")
+        return f"the timing of the {scan} scan cannot be right ({stated})"
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,11 @@ class ScanTiming:
     carrier_mhz: float
     water_scale: float = 1.0
     age: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether relaxation of both scans can be corrected."""
+        return self.metabolite.complete and self.water is not None and self.water.complete
 
     @classmethod
     def of(
@@ -119,7 +138,7 @@ def relaxation_factor(timing: PulseTiming, t1: Values, t2: Values) -> Values:
     :math:`R = S(TR', \alpha)\,e^{-TE/T_2}\,e^{-TM/T_1}` with :math:`TR' = TR - TM` for stimulated echoes, whose
     magnetisation starts to recover after the third pulse.
     """
-    if timing.echo_time is None or timing.repetition_time is None:
+    if timing.echo_time is None or timing.repetition_time is None or not timing.complete:
         return 1.0
     mixing = timing.mixing_time or 0.0
     stored = np.exp(-mixing / t1) if np.all(np.greater(t1, 0)) else 1.0

@@ -261,6 +261,59 @@ def test_what_is_missing_downgrades_and_says_why(water, tissue, timing, missing,
     assert any(present in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        PulseTiming(0.03, 0.0, 90.0),
+        PulseTiming(0.03, float("nan"), 90.0),
+        PulseTiming(30.0, 2000.0, 90.0),  # milliseconds
+        PulseTiming(-0.03, 2.0, 90.0),
+        PulseTiming(0.03, 2.0, 0.0),
+        PulseTiming(0.03, 2.0, 180.0),
+        PulseTiming(0.02, 1.0, 90.0, 1.5),  # mixing longer than TR
+    ],
+)
+@pytest.mark.parametrize("scan", ["metabolite", "water"])
+def test_impossible_timing_is_named_and_not_used(scan, wrong):
+    timing = replace(TIMING, **{scan: wrong})
+    result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, timing, QuantifySection())
+    row = result.rows[0]
+    assert (row.molal, row.molar) == (None, None)
+    assert f"molal: the timing of the {scan} scan cannot be right (TE" in row.reason
+    assert any(f"timing of the {scan} scan cannot be right" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("unknown", ["metabolite", "water"])
+def test_half_a_relaxation_correction_is_not_made(unknown):
+    # 0.01 x 55510 x 0.9933 x (0.6 x 0.78 + 0.4 x 0.65): neither signal is corrected when one cannot be
+    timing = replace(TIMING, **{unknown: PulseTiming(0.03, None)})
+    result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, timing, QuantifySection())
+    assert result.rows[0].iu == pytest.approx(0.01 * 55510 * 0.9933 * 0.728)
+    assert "relaxation_correction=incomplete" in result.rows[0].flags
+    assert "iu: no relaxation correction, neither of the metabolites nor of the water" in result.warnings
+
+
+def test_a_number_that_is_none_has_a_reason():
+    fit = LinearFit({"NAA": float("nan"), "Cr": 1.0})
+    row = quantify(fit, water_fit(100.0), EXACT, TIMING, QuantifySection()).rows[0]
+    assert (row.molal, row.iu) == (None, None)
+    assert "molal, molal_sd, molar, molar_sd: not a finite number" in row.reason
+    unsure = quantify(LinearFit({"NAA": 1.0}, [[float("nan")]]), water_fit(100.0), EXACT, TIMING, QuantifySection())
+    assert unsure.rows[0].molal is not None
+    assert "iu_sd, molal_sd, molar_sd: not a finite number" in unsure.rows[0].reason
+
+
+@pytest.mark.parametrize("fractions", [(0.0, 0.85, 0.15), (0.85, 0.0, 0.15), (0.25, 0.15, 0.60), (0.0, 0.05, 0.95)])
+def test_moles_come_back_from_extreme_voxels_and_long_echoes(fractions):
+    for water in (PulseTiming(0.288, 1.5, 90.0), PulseTiming(0.02, 2.0, 90.0, 0.05), PulseTiming(0.03, 10.0, 35.0)):
+        s_met, s_water, molar = voxel_signals(8.0, fractions, MET, water, "Glu")
+        scan = ScanTiming(MET, water, MHZ)
+        tissue = TissueFractions(*fractions)
+        row = quantify(LinearFit({"Glu": s_met}), water_fit(s_water), tissue, scan, QuantifySection()).rows[0]
+        assert (row.molal, row.molar) == pytest.approx((8.0, molar), rel=1e-9)
+        assert row.molal_sd > 0
+
+
 def test_without_tissue_the_flag_says_so():
     result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), None, TIMING, QuantifySection())
     assert "tissue_correction=none" in result.rows[0].flags
@@ -474,8 +527,11 @@ def test_age_shortens_t2_only_when_asked():
         for ageing in (False, True)
     ]
     assert kept[0] == kept[1]
-    unknown = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, TIMING, QuantifySection(age_dependence=True))
-    assert any("age is not known" in warning for warning in unknown.warnings)
+    for age, said in ((None, "age is not known"), (math.nan, "age is not known"), (91.0, "taken at 80 instead of 91")):
+        asked = QuantifySection(age_dependence=True)
+        aside = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, replace(TIMING, age=age), asked)
+        assert any(said in warning for warning in aside.warnings)
+        assert aside.rows[0].molal is not None
 
 
 def test_table_and_dictionary(tmp_path):
