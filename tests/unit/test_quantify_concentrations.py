@@ -25,7 +25,8 @@ from mrs_pipeline.quantify import (
     quantify,
     write_concentrations,
 )
-from mrs_pipeline.quantify.factors import draws, evaluate, factor, fraction_covariance, inputs
+from mrs_pipeline.quantify.draws import draws, fraction_covariance
+from mrs_pipeline.quantify.factors import evaluate, factor, inputs
 from mrs_pipeline.quantify.relaxation import saturation
 
 MHZ = 127.7
@@ -314,6 +315,23 @@ def test_moles_come_back_from_extreme_voxels_and_long_echoes(fractions):
         assert row.molal_sd > 0
 
 
+def test_what_leaves_a_number_doubtful_is_said():
+    fit = LinearFit({"NAA": 9.0, "Ins": 7.0}, np.eye(2) * 0.05)
+    doubts = lambda tissue, timing: [  # noqa: E731
+        w for w in quantify(fit, water_fit(55000.0), tissue, timing, QuantifySection()).warnings if " alone leave " in w
+    ]
+    assert doubts(EXACT, TIMING) == []
+    (csf,) = doubts(TissueFractions(0.15, 0.10, 0.75), TIMING)
+    assert csf.startswith("the tissue fractions alone leave molal uncertain by up to ")
+    assert csf.endswith(": every metabolite")
+    long = PulseTiming(0.144, 2.0, 90.0)
+    (echo,) = doubts(EXACT, ScanTiming(long, MET, 63.87))
+    assert echo.startswith("the relaxation times assumed alone leave molal uncertain by up to ")
+    assert echo.endswith(": mI")
+    (water,) = doubts(None, replace(TIMING, water=PulseTiming(0.288, 2.0, 90.0)))
+    assert "leave iu uncertain" in water
+
+
 def test_without_tissue_the_flag_says_so():
     result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), None, TIMING, QuantifySection())
     assert "tissue_correction=none" in result.rows[0].flags
@@ -437,7 +455,7 @@ def test_small_errors_are_those_of_the_delta_method():
             (evaluate(unit, {**at, key: c.value + c.sd}, TIMING, constants.conventions) / value - 1)
             for key, c in given.items()
         ))  # fmt: skip
-        found = factor(unit, constants, SPREAD, TIMING, "Glu", draws(constants, ["Glu"]))
+        found = factor(unit, constants, SPREAD, TIMING, "Glu", draws([given]))
         assert found.by_constants.std() == pytest.approx(first_order, rel=0.02)
 
 
@@ -447,7 +465,7 @@ def test_one_number_for_both_tissues_errs_as_one():
     still = {key: replace(c, sd=0.0) for key, c in constants.water.items()}
     constants = replace(constants, water=still)
     scan = ScanTiming(PulseTiming(0.03, 1e3), PulseTiming(0.03, 1e3), 63.87)
-    found = factor("molal", constants, EXACT, scan, "Ins", draws(constants, ["Ins"]))
+    found = factor("molal", constants, EXACT, scan, "Ins", draws([inputs(constants, EXACT, "Ins")]))
     drawn = np.exp(0.03 / 0.2 * np.exp(-0.4 * norm.ppf((np.arange(100000) + 0.5) / 100000)) - 0.15)
     assert found.spread.std() == pytest.approx(drawn.std(), rel=0.01)
 
