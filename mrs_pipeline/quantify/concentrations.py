@@ -12,10 +12,11 @@ from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
-from mrs_pipeline.quantify.draws import FIT, WATER, Origin, draws
+from mrs_pipeline.quantify.draws import Origin, draws
 from mrs_pipeline.quantify.factors import Factor, factor, inputs
 from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
+from mrs_pipeline.quantify.uncertainty import Budget, doubts, propagate
 from mrs_pipeline.quantify.water import WaterFit
 from mrs_pipeline.spectrum import FloatArray
 
@@ -25,9 +26,6 @@ REPORTED = ("tNAA", "tCr", "tCho", "Glx", "Glu", "mI", "GABA", "GSH")
 UNITS = ("iu", "molal", "molar")
 JUDGED = ("ratio", *UNITS)
 """Starts of the columns whose missing numbers have a reason."""
-
-DOUBTFUL_TISSUE, DOUBTFUL_CONSTANTS = 0.10, 0.20
-"""Relative SDs from tissue fractions and from constants beyond which the report says so."""
 
 NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
 
@@ -101,28 +99,6 @@ class Concentration:
     f_gm: float | None = None
     f_wm: float | None = None
     f_csf: float | None = None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Where the uncertainty of one concentration comes from.
-
-    Parameters
-    ----------
-    fit, water, tissue, constants
-        Relative standard deviations from each source.
-    lo, hi
-        Limits of the 95 % interval in the unit; uneven about the value where a relaxation time is poorly known.
-    """
-
-    metabolite: str
-    unit: str
-    fit: float
-    water: float
-    tissue: float
-    constants: float
-    lo: float
-    hi: float
 
 
 @dataclass(frozen=True)
@@ -224,7 +200,7 @@ def quantify(
         budgets=tuple(budgets),
         sensitivity=_sensitivity(scan, members, settings),
         warnings=tuple(
-            dict.fromkeys([*constants.warnings, *_unused(settings, fit.names), *_warnings(scan), *_doubts(budgets)])
+            dict.fromkeys([*constants.warnings, *_unused(settings, fit.names), *_warnings(scan), *doubts(budgets)])
         ),
     )
 
@@ -359,34 +335,9 @@ def _in_unit(
     water = scan.water.amplitude * scan.timing.water_scale
     value, _, amplitude_sd, total_sd = scan.fit.combination({m: f.value / water for m, f in factors.items()})
     spread = total_sd if np.isfinite(total_sd) else amplitude_sd
-    sd, budget = _uncertainty(scan, name, unit, factors, value, spread)
+    sds = spread, scan.water.sd / scan.water.amplitude
+    sd, budget = propagate(name, unit, value, sds, list(factors.values()), _shares(scan.fit, factors), scan.draws)
     return value, sd, budget, ""
-
-
-def _uncertainty(
-    scan: _Scan, name: str, unit: str, factors: Mapping[str, Factor], value: float, spread: float
-) -> tuple[float, Budget]:
-    r"""SD of a concentration and its budget, from the fit's SD ``spread`` and the draws of everything else.
-
-    Notes
-    -----
-    Amplitude (:math:`x \pm s`, in the unit), water (relative SD :math:`v`) and factor :math:`F` (drawn, over its
-    nominal value) are independent: :math:`\mathrm{Var} = (x^2+s^2)(1+v^2)\,E[F^2] - x^2 E[F]^2`.
-    """
-    assert scan.water is not None
-    shares = _shares(scan.fit, factors)
-    constants, tissue, both = (
-        np.sum([share * getattr(f, part) for share, f in zip(shares, factors.values(), strict=True)], axis=0)
-        for part in ("by_constants", "by_tissue", "spread")
-    )
-    water = scan.water.sd / scan.water.amplitude
-    variance = (value**2 + spread**2) * (1 + water**2) * np.mean(both**2) - (value * both.mean()) ** 2
-    drawn = (value + spread * scan.draws[FIT]) * both * np.exp(water * scan.draws[WATER])
-    lo, hi = np.quantile(drawn, (0.025, 0.975))
-    by_fit = spread / value if value else float("nan")
-    return float(np.sqrt(np.maximum(variance, 0.0))), Budget(
-        name, unit, by_fit, water, float(tissue.std()), float(constants.std()), float(lo), float(hi)
-    )
 
 
 def _shares(fit: Fit, factors: Mapping[str, Factor]) -> FloatArray:
@@ -450,23 +401,6 @@ def _warnings(scan: _Scan) -> list[str]:
             f"water amplitude multiplied by {scan.timing.water_scale:.4g} (receiver scale of the metabolite scan)"
         )
     return [*reasons, *found, *_solution_warnings(scan), *sentences]
-
-
-def _doubts(budgets: Sequence[Budget]) -> list[str]:
-    """Say where tissue fractions or constants alone leave a number uncertain: much CSF, long echo times."""
-    unit = next((unit for unit in ("molal", "molar", "iu") if any(b.unit == unit for b in budgets)), "")
-    mine = [budget for budget in budgets if budget.unit == unit]
-    found = []
-    for source, limit, words in (
-        ("tissue", DOUBTFUL_TISSUE, "the tissue fractions"),
-        ("constants", DOUBTFUL_CONSTANTS, "the relaxation times assumed"),
-    ):
-        names = [budget.metabolite for budget in mine if getattr(budget, source) > limit]
-        if names:
-            most = 100 * max(getattr(budget, source) for budget in mine)
-            which = "every metabolite" if len(names) == len(mine) else ", ".join(names)
-            found.append(f"{words} alone leave {unit} uncertain by up to {most:.2g} %: {which}")
-    return found
 
 
 def _solution_warnings(scan: _Scan) -> list[str]:
