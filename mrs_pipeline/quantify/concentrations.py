@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,13 +12,20 @@ from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
-from mrs_pipeline.quantify.factors import Factor, factor, relative_spread
-from mrs_pipeline.quantify.relaxation import ScanTiming
+from mrs_pipeline.quantify.draws import Origin, draws
+from mrs_pipeline.quantify.factors import Factor, factor, inputs
+from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
+from mrs_pipeline.quantify.uncertainty import Budget, doubts, propagate
 from mrs_pipeline.quantify.water import WaterFit
+from mrs_pipeline.spectrum import FloatArray
 
 REPORTED = ("tNAA", "tCr", "tCho", "Glx", "Glu", "mI", "GABA", "GSH")
 """Metabolites with a line of sensitivity in the report; the JSON has every one."""
+
+UNITS = ("iu", "molal", "molar")
+JUDGED = ("ratio", *UNITS)
+"""Starts of the columns whose missing numbers have a reason."""
 
 NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
 
@@ -96,18 +102,6 @@ class Concentration:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Where the uncertainty of one concentration comes from, as relative standard deviations."""
-
-    metabolite: str
-    unit: str
-    fit: float
-    water: float
-    tissue: float
-    constants: float
-
-
-@dataclass(frozen=True)
 class Quantified:
     """Concentrations of one scan.
 
@@ -161,6 +155,8 @@ class _Scan:
     constants: Constants
     missing: Mapping[str, str] = field(default_factory=dict)
     marks: tuple[str, ...] = ()
+    draws: Mapping[Origin, FloatArray] = field(default_factory=dict)
+    factors: Mapping[tuple[str, str], Factor] = field(default_factory=dict)
 
 
 def quantify(
@@ -191,7 +187,7 @@ def quantify(
     constants = load_constants(settings.preset, timing.carrier_mhz, settings.overrides)
     if settings.age_dependence:
         constants = at_age(constants, timing.age)
-    scan = _scan(fit, water, tissue, timing, constants, settings.units)
+    scan = _with_factors(_scan(fit, water, tissue, timing, constants, settings.units))
     members = _members(fit.names)
     budgets: list[Budget] = []
     rows = tuple(_row(scan, name, weights, budgets) for name, weights in members.items())
@@ -203,7 +199,9 @@ def quantify(
         constants=constants.flat(),
         budgets=tuple(budgets),
         sensitivity=_sensitivity(scan, members, settings),
-        warnings=tuple(dict.fromkeys([*constants.warnings, *_unused(settings, fit.names), *_warnings(scan)])),
+        warnings=tuple(
+            dict.fromkeys([*constants.warnings, *_unused(settings, fit.names), *_warnings(scan), *doubts(budgets)])
+        ),
     )
 
 
@@ -230,15 +228,15 @@ def _scan(
     missing: dict[str, str] = {}
     marks: list[str] = []
     if water is None:
-        missing |= dict.fromkeys(("iu", "molal", "molar"), "no water reference")
-    elif not water.amplitude > 0:
-        missing |= dict.fromkeys(("iu", "molal", "molar"), "the water reference has no amplitude")
-    elif timing.water is None or not timing.water.complete:
-        missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the water scan is not known")
-        marks.append("relaxation_correction=incomplete")
-    if water is not None and not timing.metabolite.complete:
-        missing |= dict.fromkeys(("molal", "molar"), "TE or TR of the metabolite scan is not known")
-        marks.append("relaxation_correction=incomplete")
+        missing |= dict.fromkeys(UNITS, "no water reference")
+    elif not (np.isfinite(water.amplitude) and water.amplitude > 0):
+        missing |= dict.fromkeys(UNITS, "the water reference has no amplitude")
+    elif not timing.complete:
+        unknown = PulseTiming(None, None)
+        faults = timing.metabolite.fault("metabolite"), (timing.water or unknown).fault("water")
+        missing |= dict.fromkeys(("molal", "molar"), "; ".join(filter(None, faults)))
+        if constants.conventions["iu"] != "attenuation":
+            marks.append("relaxation_correction=incomplete")
     if constants.is_solution:
         marks.append("solution")
     elif water is not None and tissue is None:
@@ -252,7 +250,20 @@ def _scan(
             **missing,
         }
     missing |= {unit: "unit not asked for in [quantify] units" for unit in ("molal", "molar") if unit not in units}
-    return _Scan(fit, water, tissue, timing, constants, missing, tuple(dict.fromkeys(marks)))
+    return _Scan(fit, water, tissue, timing, constants, missing, tuple(marks))
+
+
+def _with_factors(scan: _Scan) -> _Scan:
+    """Add the factor of every metabolite in the units that are possible, and the draws behind their uncertainty."""
+    units = [unit for unit in UNITS if unit not in scan.missing] if scan.fit.status != "failed" else []
+    names = [name for name in scan.fit.names if units and not name.startswith(NOT_MOLECULES)]
+    z = draws(inputs(scan.constants, None, name) for name in names)
+    factors = {
+        (unit, name): factor(unit, scan.constants, scan.tissue, scan.timing, name, z)
+        for unit in units
+        for name in names
+    }
+    return replace(scan, draws=z, factors=factors)
 
 
 def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]) -> Concentration:
@@ -275,16 +286,23 @@ def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]
     }  # fmt: skip
     reasons: list[str] = []
     numbers |= _ratio(scan.fit, name, members, reasons)
-    for unit in ("iu", "molal", "molar"):
-        value, sd, budget, why = _in_unit(scan, members, unit)
+    for unit in UNITS:
+        value, sd, budget, why = _in_unit(scan, name, members, unit)
         numbers |= {unit: value, f"{unit}_sd": sd}
         if budget is not None:
-            budgets.append(Budget(name, unit, *budget))
+            budgets.append(budget)
         if why:
             reasons.append(f"{unit}: {why}")
+    broken = [key for key, number in numbers.items() if key.startswith(JUDGED) and not _is_finite(number)]
+    if broken:
+        reasons.append(f"{', '.join(broken)}: not a finite number")
     reason = "; ".join(dict.fromkeys(reasons))
     marks = ";".join(dict.fromkeys(flags))
     return Concentration(name, scan.fit.status, marks, reason, **fractions, **_finite(numbers))
+
+
+def _is_finite(number: float | None) -> bool:
+    return number is None or bool(np.isfinite(number))
 
 
 def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -299,36 +317,33 @@ def _ratio(fit: Fit, name: str, members: tuple[str, ...], reasons: list[str]) ->
         reasons.append("ratio: the basis has no creatine")
         return dict.fromkeys(keys)
     if not fit.combination(dict.fromkeys(creatine, 1.0))[0] > 0:
-        reasons.append("ratio: tCr is zero")
+        reasons.append("ratio: tCr is not above zero")
         return dict.fromkeys(keys)
     return dict(zip(keys, fit.ratio(name if name in COMBINED else members[0], "tCr"), strict=True))
 
 
 def _in_unit(
-    scan: _Scan, members: tuple[str, ...], unit: str
-) -> tuple[float | None, float | None, tuple[float, float, float, float] | None, str]:
-    """Value, sd, budget (fit, water, tissue, constants) and reason of one unit."""
+    scan: _Scan, name: str, members: tuple[str, ...], unit: str
+) -> tuple[float | None, float | None, Budget | None, str]:
+    """Value, SD, budget and reason of one unit."""
     if any(member.startswith(NOT_MOLECULES) for member in members):
         return None, None, None, "a macromolecule or lipid signal has no molar concentration"
     if unit in scan.missing:
         return None, None, None, scan.missing[unit]
     assert scan.water is not None
-    factors = {member: factor(unit, scan.constants, scan.tissue, scan.timing, member) for member in members}
+    factors = {m: scan.factors[unit, m] for m in members}
     water = scan.water.amplitude * scan.timing.water_scale
     value, _, amplitude_sd, total_sd = scan.fit.combination({m: f.value / water for m, f in factors.items()})
     spread = total_sd if np.isfinite(total_sd) else amplitude_sd
-    tissue, constants = _spread(scan, factors)
-    relative_water = scan.water.sd / scan.water.amplitude
-    systematic = value * math.hypot(relative_water, tissue, constants)
-    budget = (spread / value if value else float("nan"), relative_water, tissue, constants)
-    return value, math.hypot(spread, systematic), budget, ""
+    sds = spread, scan.water.sd / scan.water.amplitude
+    sd, budget = propagate(name, unit, value, sds, list(factors.values()), _shares(scan.fit, factors), scan.draws)
+    return value, sd, budget, ""
 
 
-def _spread(scan: _Scan, factors: Mapping[str, Factor]) -> tuple[float, float]:
-    """Relative SDs of a sum from tissue fractions and constants; members weigh by their share of the sum."""
-    parts = np.array([scan.fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
-    shares = parts / parts.sum() if parts.sum() > 0 else np.full(len(parts), 1 / len(parts))
-    return relative_spread(list(factors.values()), list(shares), None if scan.tissue is None else scan.tissue.sd)
+def _shares(fit: Fit, factors: Mapping[str, Factor]) -> FloatArray:
+    """Share of each member in a sum, shape ``(members,)``; equal shares of nothing."""
+    parts = np.array([fit.combination({m: 1.0})[0] * f.value for m, f in factors.items()])
+    return np.asarray(parts / parts.sum() if parts.sum() != 0 else np.full(parts.size, 1 / parts.size))
 
 
 def _sensitivity(
@@ -370,6 +385,8 @@ def _unused(settings: QuantifySection, names: Iterable[str]) -> list[str]:
 def _warnings(scan: _Scan) -> list[str]:
     """Say what was missing or assumed."""
     found = [mark for mark in scan.marks if mark != "solution"]
+    if "relaxation_correction=incomplete" in found:
+        found.append("iu: no relaxation correction, neither of the metabolites nor of the water")
     sentences = [] if scan.water is None else [f"water: {text}" for text in scan.water.warnings]
     if scan.tissue is not None:
         sentences += [f"tissue: {text}" for text in scan.tissue.warnings]

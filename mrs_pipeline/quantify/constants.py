@@ -18,6 +18,9 @@ COMPARTMENTS = ("gm", "wm", "csf")
 OVERRIDDEN = "study.toml [quantify.overrides]"
 """Source of a constant that the user gave; age does not change it."""
 
+YOUNGEST, OLDEST = 18.0, 80.0
+"""Years between which T2 follows age."""
+
 KINDS = ("primary", "tables", "table", "choice", "definition")
 """How far a value was checked: in the paper, in two independent tables, in one table, own choice, no measurement."""
 
@@ -126,13 +129,13 @@ def load_constants(
         Transmitter frequency in MHz.
     overrides
         As ``[quantify.overrides]``: ``water_t1_gm``, ``water_content_wm``, ``metabolite_t2`` (all compartments; a
-        number for all metabolites or a table per metabolite), ``metabolite_t1_gm``, ``alpha`` ... in seconds and
-        fractions.
+        number for all metabolites or a table per metabolite), ``metabolite_t1_gm`` ... in seconds and fractions; a
+        T1 of 0 stands for full relaxation.
 
     Raises
     ------
     StudyError
-        Unknown preset or override.
+        Unknown preset or override, or an impossible value.
     """
     raw = read_preset("relaxation", preset) if preset.endswith(".toml") else _shipped(preset)
     tesla = carrier_mhz / PROTON_MHZ_PER_TESLA
@@ -182,6 +185,12 @@ def _choice(key: str, value: str) -> str:
 
 def _overridden(constants: Constants, key: str, value: float | dict[str, float]) -> Constants:
     """Replace one constant (or one kind of constant) by a user's value."""
+    for number in value.values() if isinstance(value, dict) else (value,):
+        if not (math.isfinite(number) and (number > 0 or (number == 0 and "_t1" in key))):
+            raise StudyError(
+                f"{key} = {number:g} in [quantify.overrides] is no possible value",
+                remedy="give relaxation times in seconds and water contents above 0",
+            )
     kind, _, rest = key.partition("_")
     if kind == "water" and not isinstance(value, dict):
         known = [f"water_{name}" for name in constants.water]
@@ -220,7 +229,7 @@ def at_age(constants: Constants, age: float | None) -> Constants:
     Parameters
     ----------
     age
-        Years; ``None`` leaves the constants as they are, with a warning.
+        Years; ``None`` or no number leaves the constants as they are, with a warning.
 
     Notes
     -----
@@ -229,9 +238,13 @@ def at_age(constants: Constants, age: float | None) -> Constants:
     """
     if not constants.age_slopes:
         return replace(constants, warnings=(*constants.warnings, "age dependence: the preset has none for this field"))
-    if age is None:
+    if age is None or not math.isfinite(age):
         return replace(constants, warnings=(*constants.warnings, "age dependence: the participant's age is not known"))
-    years = min(max(age, 18.0), 80.0) - constants.age_slopes["reference_age"].value
+    held = min(max(age, YOUNGEST), OLDEST)
+    if held != age:
+        said = f"age dependence: taken at {held:g} instead of {age:g} years, beyond which nothing was measured"
+        constants = replace(constants, warnings=(*constants.warnings, said))
+    years = held - constants.age_slopes["reference_age"].value
     metabolites = dict(constants.metabolites)
     water = dict(constants.water)
     for name, slope in constants.age_slopes.items():

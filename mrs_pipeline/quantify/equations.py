@@ -4,7 +4,8 @@ Gasparovic 2006, doi:10.1002/mrm.20901; Near 2021, doi:10.1002/nbm.4257.
 
 :math:`f_t` are tissue volume fractions (GM, WM, CSF; sum 1), :math:`d_t` water contents relative to pure water,
 :math:`\phi_t = f_t d_t / \sum f d` the mole fractions of water, :math:`R` relaxation factors. :math:`S_m/S_w` is the
-ratio of the signals per molecule at t = 0, so no proton numbers appear.
+ratio of the signals per molecule at t = 0, so no proton numbers appear. Arrays may have a second axis, along which
+inputs vary; results then have its length.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrs_pipeline.spectrum import FloatArray
+
+Values = float | FloatArray
+"""A number, or an array of it over draws."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +48,13 @@ def mole_fractions(fractions: FloatArray, content: FloatArray) -> FloatArray:
     Examples
     --------
     >>> mole_fractions(np.array([0.55, 0.30, 0.15]), np.array([0.78, 0.65, 0.97])).round(3)
-    array([0.56 , 0.252, 0.189])
+    array([0.558, 0.253, 0.189])
     """
     moles = fractions * content
-    return np.asarray(moles / moles.sum(), dtype=np.float64)
+    return np.asarray(moles / moles.sum(axis=0), dtype=np.float64)
 
 
-def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) -> float:
+def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) -> Values:
     r"""Return :math:`R_m`, the relaxation factor of a metabolite whose signal comes from GM and WM.
 
     Parameters
@@ -61,14 +65,15 @@ def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) ->
         (from the mean relaxation times of both tissues), which then stands in both places of ``voxel.metabolite``.
     """
     if rule == "mean-times":
-        return float(voxel.metabolite[0])
-    weights = (voxel.fractions * voxel.content)[:2] * np.array([1.0, alpha])
-    if weights.sum() == 0:
-        return float(voxel.metabolite.mean())
-    return float(weights @ voxel.metabolite / weights.sum())
+        return np.asarray(voxel.metabolite[0])
+    grey, white = (voxel.fractions * voxel.content)[:2]
+    weights = np.stack([grey, alpha * white])
+    empty = np.full_like(weights, 0.5)  # no tissue: the mean of both
+    shares = np.divide(weights, weights.sum(axis=0), out=empty, where=weights.sum(axis=0) > 0)
+    return np.asarray((shares * voxel.metabolite).sum(axis=0))
 
 
-def molal_factor(voxel: Compartments, molality: float, csf: str, rule: str, alpha: float = 1.0) -> float:
+def molal_factor(voxel: Compartments, molality: Values, csf: str, rule: str, alpha: float = 1.0) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` to give mmol per kg of tissue water.
 
     Parameters
@@ -85,10 +90,11 @@ def molal_factor(voxel: Compartments, molality: float, csf: str, rule: str, alph
     """
     phi = mole_fractions(voxel.fractions, voxel.content)
     tissue = 1.0 - (phi[2] if csf == "mole" else voxel.fractions[2])
-    return float(molality * (phi @ voxel.water) / (tissue * metabolite_relaxation(voxel, rule, alpha)))
+    scale: Values = molality * (phi * voxel.water).sum(axis=0) / (tissue * metabolite_relaxation(voxel, rule, alpha))
+    return scale
 
 
-def water_scaled_factor(voxel: Compartments, molarity: float, rule: str, alpha: float = 1.0) -> float:
+def water_scaled_factor(voxel: Compartments, molarity: Values, rule: str, alpha: float = 1.0) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` to give mmol per litre of the whole voxel, CSF included.
 
     Notes
@@ -97,17 +103,19 @@ def water_scaled_factor(voxel: Compartments, molarity: float, rule: str, alpha: 
     CSF-only and the alpha correction. :math:`M` is the molarity of pure water, mmol/L.
     """
     moles = voxel.fractions * voxel.content
-    return float(molarity * (moles @ voxel.water) / metabolite_relaxation(voxel, rule, alpha))
+    scale: Values = molarity * (moles * voxel.water).sum(axis=0) / metabolite_relaxation(voxel, rule, alpha)
+    return scale
 
 
-def molar_factor(voxel: Compartments, molarity: float, rule: str, alpha: float = 1.0) -> float:
+def molar_factor(voxel: Compartments, molarity: Values, rule: str, alpha: float = 1.0) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` to give mmol per litre of tissue, CSF taken out."""
-    return water_scaled_factor(voxel, molarity, rule, alpha) / float(1.0 - voxel.fractions[2])
+    scale: Values = water_scaled_factor(voxel, molarity, rule, alpha) / (1.0 - voxel.fractions[2])
+    return scale
 
 
 def alpha_factor(
-    voxel: Compartments, molarity: float, rule: str, alpha: float, means: FloatArray | None = None
-) -> float:
+    voxel: Compartments, molarity: Values, rule: str, alpha: float, means: FloatArray | None = None
+) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` in the alpha correction (Harris 2015, doi:10.1002/jmri.24903).
 
     Parameters
@@ -125,4 +133,5 @@ def alpha_factor(
     """
     grey_like = voxel.fractions[0] + alpha * voxel.fractions[1]
     normal = 1.0 if means is None else float((means[0] + alpha * means[1]) / means.sum())
-    return water_scaled_factor(voxel, molarity, rule, alpha) * normal / float(grey_like)
+    scale: Values = water_scaled_factor(voxel, molarity, rule, alpha) * normal / grey_like
+    return scale

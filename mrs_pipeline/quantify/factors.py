@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.quantify.constants import COMPARTMENTS, Constant, Constants
-from mrs_pipeline.quantify.equations import Compartments, molal_factor, molar_factor
+from mrs_pipeline.quantify.draws import POINTS, Origin, drawn_constants, drawn_fractions
+from mrs_pipeline.quantify.equations import Compartments, Values, molal_factor, molar_factor
 from mrs_pipeline.quantify.relaxation import ScanTiming, relaxation_factor
 from mrs_pipeline.spectrum import FloatArray
-
-UNITS = ("molal", "molar", "iu")
-
-
-Origin = tuple[str, float, str]
-"""Key, value and source of a constant: one number, even where several metabolites share it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,45 +22,17 @@ class Factor:
     Parameters
     ----------
     value
-        mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`.
-    pulls
-        Relative change of the factor for one standard deviation of each constant.
-    tissue
-        Relative change of the factor per unit of the fractions of GM, WM, CSF, shape (3,).
+        mmol/kg or mmol/L (or institutional units) per unit of :math:`S_m/S_w`, at the nominal inputs.
+    spread
+        Factor over ``value`` with all inputs drawn, shape ``(POINTS,)``.
+    by_constants, by_tissue
+        The same with only the constants or only the tissue fractions drawn.
     """
 
     value: float
-    pulls: Mapping[Origin, float]
-    tissue: FloatArray
-
-
-def relative_spread(
-    factors: Sequence[Factor], shares: Sequence[float], tissue_sd: tuple[float, float, float] | None
-) -> tuple[float, float]:
-    r"""Return the relative SDs of a weighted sum of factors from tissue fractions and from constants.
-
-    Parameters
-    ----------
-    factors, shares
-        Of the members of a sum: their factors and their shares of it (sum 1).
-    tissue_sd
-        Standard errors of the three fractions; ``None`` without tissue data.
-
-    Notes
-    -----
-    Members share constants (water, and metabolite values from one source), so their pulls add before they are squared:
-    :math:`\sum_k (\sum_m w_m p_{mk})^2`.
-    """
-    pulls: dict[Origin, float] = {}
-    gradient = np.zeros(3)
-    for member, share in zip(factors, shares, strict=True):
-        gradient += share * member.tissue
-        for origin, pull in member.pulls.items():
-            pulls[origin] = pulls.get(origin, 0.0) + share * pull
-    constants = math.sqrt(sum(pull**2 for pull in pulls.values()))
-    if tissue_sd is None:
-        return 0.0, constants
-    return math.sqrt(max(float(gradient @ fraction_covariance(tissue_sd) @ gradient), 0.0)), constants
+    spread: FloatArray
+    by_constants: FloatArray
+    by_tissue: FloatArray
 
 
 def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str) -> dict[str, Constant]:
@@ -79,8 +45,8 @@ def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str
     return numbers
 
 
-def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conventions: Mapping[str, str]) -> float:
-    """Evaluate a factor from plain numbers; the function that is differentiated and sampled.
+def evaluate(unit: str, numbers: Mapping[str, Values], timing: ScanTiming, conventions: Mapping[str, str]) -> Values:
+    """Evaluate a factor from numbers, or from arrays of one length for some of them.
 
     Parameters
     ----------
@@ -102,78 +68,69 @@ def evaluate(unit: str, numbers: Mapping[str, float], timing: ScanTiming, conven
     return molar_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule)
 
 
-def _single_compartment(numbers: Mapping[str, float], timing: ScanTiming) -> float:
+def _single_compartment(numbers: Mapping[str, Values], timing: ScanTiming) -> Values:
     """Institutional units from one mean water compartment."""
     water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
     return numbers["water_concentration"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
 
 
-def _solution(unit: str, numbers: Mapping[str, float], timing: ScanTiming) -> float:
+def _solution(unit: str, numbers: Mapping[str, Values], timing: ScanTiming) -> Values:
     """Concentration in a solution: mmol per kg of water, or per litre (molar and iu)."""
     water = _water_factor(timing, numbers["water_t1_mean"], numbers["water_t2_mean"])
     molal = numbers["water_molality"] * water / _metabolite_factors(numbers, timing, "mean-times")[0]
     return molal if unit == "molal" else molal * numbers["water_density"]
 
 
-def _water_factor(timing: ScanTiming, t1: float, t2: float) -> float:
-    return 1.0 if timing.water is None else relaxation_factor(timing.water, t1, t2)
+def _water_factor(timing: ScanTiming, t1: Values, t2: Values) -> Values:
+    """Relaxation factor of water, 1 unless both scans can be corrected: half a correction is worse than none."""
+    return relaxation_factor(timing.water, t1, t2) if timing.complete and timing.water is not None else 1.0
 
 
-def _metabolite_factors(numbers: Mapping[str, float], timing: ScanTiming, rule: str) -> tuple[float, float]:
-    """Relaxation factors of the metabolite in GM and WM, or twice that of the mean relaxation times."""
+def _metabolite_factors(numbers: Mapping[str, Values], timing: ScanTiming, rule: str) -> tuple[Values, Values]:
+    """Relaxation factors of the metabolite in GM and WM, or twice that of the mean relaxation times.
+
+    They are 1 unless both scans can be corrected.
+    """
+    if not timing.complete:
+        return 1.0, 1.0
     t1 = (numbers["metabolite_t1_gm"], numbers["metabolite_t1_wm"])
     t2 = (numbers["metabolite_t2_gm"], numbers["metabolite_t2_wm"])
     if rule == "mean-times":
-        t1, t2 = (sum(t1) / 2,) * 2, (sum(t2) / 2,) * 2
+        t1, t2 = ((t1[0] + t1[1]) / 2,) * 2, ((t2[0] + t2[1]) / 2,) * 2
     return relaxation_factor(timing.metabolite, t1[0], t2[0]), relaxation_factor(timing.metabolite, t1[1], t2[1])
 
 
-def voxel_of(numbers: Mapping[str, float], timing: ScanTiming, rule: str, *, assumed: bool) -> Compartments:
+def voxel_of(numbers: Mapping[str, Values], timing: ScanTiming, rule: str, *, assumed: bool) -> Compartments:
     """Collect what the equations need; with ``assumed`` the preset's fractions without tissue data."""
     if assumed:
         grey, white = numbers["water_assumed_gm"], numbers["water_assumed_wm"]
-        fractions = np.array([grey, white, 0.0]) / (grey + white)
+        fractions: list[Values] = [grey / (grey + white), white / (grey + white), 0.0]
     else:
-        fractions = np.array([numbers[f"fraction_{name}"] for name in COMPARTMENTS])
+        fractions = [numbers[f"fraction_{name}"] for name in COMPARTMENTS]
+    content = [numbers[f"water_content_{c}"] for c in COMPARTMENTS]
     water = [_water_factor(timing, numbers[f"water_t1_{c}"], numbers[f"water_t2_{c}"]) for c in COMPARTMENTS]
-    content = np.array([numbers[f"water_content_{c}"] for c in COMPARTMENTS])
-    metabolite = np.array(_metabolite_factors(numbers, timing, rule))
-    return Compartments(fractions, content, np.array(water), metabolite)
+    metabolite = _metabolite_factors(numbers, timing, rule)
+    columns = np.broadcast_arrays(*fractions, *content, *water, *metabolite)
+    return Compartments(*(np.stack(columns[start : start + 3]) for start in (0, 3, 6, 9)))
 
 
 def factor(
-    unit: str, constants: Constants, tissue: TissueFractions | None, timing: ScanTiming, metabolite: str
+    unit: str,
+    constants: Constants,
+    tissue: TissueFractions | None,
+    timing: ScanTiming,
+    metabolite: str,
+    z: Mapping[Origin, FloatArray],
 ) -> Factor:
-    """Return the factor of a unit and metabolite with what each input does to it (central differences)."""
+    """Return the factor of a unit and metabolite, with what it is over the draws ``z`` of its inputs."""
     given = inputs(constants, tissue, metabolite)
-    values = {key: constant.value for key, constant in given.items()}
-    value = evaluate(unit, values, timing, constants.conventions)
+    values: dict[str, Values] = {key: constant.value for key, constant in given.items()}
+    value = float(evaluate(unit, values, timing, constants.conventions))
 
-    def slope(key: str) -> float:
-        step = 1e-4 * max(abs(values[key]), 1e-2)
-        up = evaluate(unit, {**values, key: values[key] + step}, timing, constants.conventions)
-        down = evaluate(unit, {**values, key: values[key] - step}, timing, constants.conventions)
-        return (up - down) / (2 * step) / value
+    def over(drawn: Mapping[str, FloatArray]) -> FloatArray:
+        found = evaluate(unit, {**values, **drawn}, timing, constants.conventions) / value
+        return np.broadcast_to(np.asarray(found, dtype=np.float64), (POINTS,))
 
-    pulls = {(key, k.value, k.doi): slope(key) * k.sd for key, k in given.items() if k.sd > 0}
-    has_tissue = tissue is not None and unit != "iu" and not constants.is_solution
-    gradient = [slope(f"fraction_{name}") for name in COMPARTMENTS] if has_tissue else [0.0, 0.0, 0.0]
-    return Factor(value, pulls, np.array(gradient))
-
-
-def fraction_covariance(sd: tuple[float, float, float]) -> FloatArray:
-    r"""Return the covariance of three fractions that sum to one, shape (3, 3).
-
-    Notes
-    -----
-    Errors sum to zero, so :math:`2\,\mathrm{cov}_{ab} = \sigma_c^2-\sigma_a^2-\sigma_b^2`. Where the three standard
-    deviations cannot belong to such errors (one larger than the sum of the others), the largest is cut to that sum.
-    """
-    s = np.array(sd, dtype=float)
-    order = np.argsort(s)
-    s[order[2]] = min(s[order[2]], s[order[0]] + s[order[1]])
-    variance = s**2
-    cov = np.diag(variance)
-    for a, b, c in ((0, 1, 2), (0, 2, 1), (1, 2, 0)):
-        cov[a, b] = cov[b, a] = (variance[c] - variance[a] - variance[b]) / 2
-    return cov
+    by_constants = drawn_constants(given, z)
+    by_tissue = {} if tissue is None else drawn_fractions(tissue, z)
+    return Factor(value, over(by_constants | by_tissue), over(by_constants), over(by_tissue))

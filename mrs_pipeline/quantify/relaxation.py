@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from mrs_pipeline.quantify.equations import Values
 from mrs_pipeline.spectrum import Spectrum
+
+LONGEST_TE = 5.0
+"""Seconds; a longer echo time was given in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,18 @@ class PulseTiming:
     @property
     def complete(self) -> bool:
         """Whether relaxation can be corrected."""
-        return self.echo_time is not None and self.repetition_time is not None
+        return not self.fault("")
+
+    def fault(self, scan: str) -> str:
+        """Say why relaxation of a scan (``"water"``, ``"metabolite"``) cannot be corrected; empty when it can."""
+        te, tr, tm, flip = self.echo_time, self.repetition_time, self.mixing_time or 0.0, self.flip_angle
+        if te is None or tr is None:
+            return f"TE or TR of the {scan} scan is not known"
+        possible = 0 <= te < min(tr, LONGEST_TE) and 0 <= tm < tr < math.inf and (flip is None or 0 < flip < 180)
+        if possible:
+            return ""
+        stated = f"TE {te:g} s, TR {tr:g} s, TM {tm:g} s" + ("" if flip is None else f", flip angle {flip:g} degrees")
+        return f"the timing of the {scan} scan cannot be right ({stated})"
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,11 @@ class ScanTiming:
     water_scale: float = 1.0
     age: float | None = None
 
+    @property
+    def complete(self) -> bool:
+        """Whether relaxation of both scans can be corrected."""
+        return self.metabolite.complete and self.water is not None and self.water.complete
+
     @classmethod
     def of(
         cls, metabolite: Spectrum, water: Spectrum | None, *, water_scale: float = 1.0, age: float | None = None
@@ -75,13 +97,13 @@ class ScanTiming:
         )
 
 
-def saturation(repetition_time: float, t1: float, flip_angle: float = 90.0) -> float:
+def saturation(repetition_time: float, t1: Values, flip_angle: float = 90.0) -> Values:
     r"""Return the steady-state longitudinal factor of a spoiled sequence.
 
     Parameters
     ----------
     repetition_time, t1
-        Seconds; a ``t1`` of 0 stands for full relaxation.
+        Seconds; a ``t1`` of 0 stands for full relaxation. ``t1`` may be an array.
     flip_angle
         Degrees.
 
@@ -93,15 +115,15 @@ def saturation(repetition_time: float, t1: float, flip_angle: float = 90.0) -> f
 
     Examples
     --------
-    >>> round(saturation(2.0, 1.331), 4)
-    0.7774
+    >>> round(float(saturation(2.0, 1.331)), 4)
+    0.7775
     """
-    e1 = math.exp(-repetition_time / t1) if t1 > 0 else 0.0
+    e1 = np.exp(-repetition_time / t1) if np.all(np.greater(t1, 0)) else 0.0
     angle = math.radians(flip_angle)
-    return math.sin(angle) * (1 - e1) / (1 - math.cos(angle) * e1)
+    return np.float64(math.sin(angle)) * (1 - e1) / (1 - math.cos(angle) * e1)
 
 
-def relaxation_factor(timing: PulseTiming, t1: float, t2: float) -> float:
+def relaxation_factor(timing: PulseTiming, t1: Values, t2: Values) -> Values:
     r"""Return the share of the equilibrium signal that is left at TE and TR.
 
     Parameters
@@ -109,18 +131,18 @@ def relaxation_factor(timing: PulseTiming, t1: float, t2: float) -> float:
     timing
         Timing of the acquisition; incomplete timing gives 1 (no correction).
     t1, t2
-        Seconds.
+        Seconds, numbers or arrays.
 
     Notes
     -----
     :math:`R = S(TR', \alpha)\,e^{-TE/T_2}\,e^{-TM/T_1}` with :math:`TR' = TR - TM` for stimulated echoes, whose
     magnetisation starts to recover after the third pulse.
     """
-    if timing.echo_time is None or timing.repetition_time is None:
+    if timing.echo_time is None or timing.repetition_time is None or not timing.complete:
         return 1.0
     mixing = timing.mixing_time or 0.0
-    stored = math.exp(-mixing / t1) if t1 > 0 else 1.0
+    stored = np.exp(-mixing / t1) if np.all(np.greater(t1, 0)) else 1.0
     recovered = saturation(
         timing.repetition_time - mixing, t1, 90.0 if timing.flip_angle is None else timing.flip_angle
     )
-    return recovered * stored * math.exp(-timing.echo_time / t2)
+    return recovered * stored * np.exp(-timing.echo_time / t2)

@@ -99,7 +99,7 @@ def alternatives(
 
 def _factor(unit: str, constants: Constants, tissue: TissueFractions, timing: ScanTiming, member: str) -> float:
     numbers = {key: constant.value for key, constant in inputs(constants, tissue, member).items()}
-    return evaluate(unit, numbers, timing, constants.conventions)
+    return float(evaluate(unit, numbers, timing, constants.conventions))
 
 
 def _other_presets(constants: Constants, timing: ScanTiming) -> dict[str, Constants]:
@@ -135,7 +135,7 @@ def _alpha_factor(
     numbers = {key: constant.value for key, constant in inputs(constants, tissue, member).items()}
     rule = constants.conventions["metabolite_relaxation"]
     voxel = voxel_of(numbers, timing, rule, assumed=False)
-    return alpha_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule, alpha, means)
+    return float(alpha_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule, alpha, means))
 
 
 def sentence(metabolite: str, found: tuple[Alternative, ...], unit: str = "molal") -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.config import QuantifySection
@@ -24,7 +25,8 @@ from mrs_pipeline.quantify import (
     quantify,
     write_concentrations,
 )
-from mrs_pipeline.quantify.factors import fraction_covariance
+from mrs_pipeline.quantify.draws import draws, fraction_covariance
+from mrs_pipeline.quantify.factors import evaluate, factor, inputs
 from mrs_pipeline.quantify.relaxation import saturation
 
 MHZ = 127.7
@@ -260,6 +262,76 @@ def test_what_is_missing_downgrades_and_says_why(water, tissue, timing, missing,
     assert any(present in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        PulseTiming(0.03, 0.0, 90.0),
+        PulseTiming(0.03, float("nan"), 90.0),
+        PulseTiming(30.0, 2000.0, 90.0),  # milliseconds
+        PulseTiming(-0.03, 2.0, 90.0),
+        PulseTiming(0.03, 2.0, 0.0),
+        PulseTiming(0.03, 2.0, 180.0),
+        PulseTiming(0.02, 1.0, 90.0, 1.5),  # mixing longer than TR
+    ],
+)
+@pytest.mark.parametrize("scan", ["metabolite", "water"])
+def test_impossible_timing_is_named_and_not_used(scan, wrong):
+    timing = replace(TIMING, **{scan: wrong})
+    result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, timing, QuantifySection())
+    row = result.rows[0]
+    assert (row.molal, row.molar) == (None, None)
+    assert f"molal: the timing of the {scan} scan cannot be right (TE" in row.reason
+    assert any(f"timing of the {scan} scan cannot be right" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("unknown", ["metabolite", "water"])
+def test_half_a_relaxation_correction_is_not_made(unknown):
+    # 0.01 x 55510 x 0.9933 x (0.6 x 0.78 + 0.4 x 0.65): neither signal is corrected when one cannot be
+    timing = replace(TIMING, **{unknown: PulseTiming(0.03, None)})
+    result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, timing, QuantifySection())
+    assert result.rows[0].iu == pytest.approx(0.01 * 55510 * 0.9933 * 0.728)
+    assert "relaxation_correction=incomplete" in result.rows[0].flags
+    assert "iu: no relaxation correction, neither of the metabolites nor of the water" in result.warnings
+
+
+def test_a_number_that_is_none_has_a_reason():
+    fit = LinearFit({"NAA": float("nan"), "Cr": 1.0})
+    row = quantify(fit, water_fit(100.0), EXACT, TIMING, QuantifySection()).rows[0]
+    assert (row.molal, row.iu) == (None, None)
+    assert "molal, molal_sd, molar, molar_sd: not a finite number" in row.reason
+    unsure = quantify(LinearFit({"NAA": 1.0}, [[float("nan")]]), water_fit(100.0), EXACT, TIMING, QuantifySection())
+    assert unsure.rows[0].molal is not None
+    assert "iu_sd, molal_sd, molar_sd: not a finite number" in unsure.rows[0].reason
+
+
+@pytest.mark.parametrize("fractions", [(0.0, 0.85, 0.15), (0.85, 0.0, 0.15), (0.25, 0.15, 0.60), (0.0, 0.05, 0.95)])
+def test_moles_come_back_from_extreme_voxels_and_long_echoes(fractions):
+    for water in (PulseTiming(0.288, 1.5, 90.0), PulseTiming(0.02, 2.0, 90.0, 0.05), PulseTiming(0.03, 10.0, 35.0)):
+        s_met, s_water, molar = voxel_signals(8.0, fractions, MET, water, "Glu")
+        scan = ScanTiming(MET, water, MHZ)
+        tissue = TissueFractions(*fractions)
+        row = quantify(LinearFit({"Glu": s_met}), water_fit(s_water), tissue, scan, QuantifySection()).rows[0]
+        assert (row.molal, row.molar) == pytest.approx((8.0, molar), rel=1e-9)
+        assert row.molal_sd > 0
+
+
+def test_what_leaves_a_number_doubtful_is_said():
+    fit = LinearFit({"NAA": 9.0, "Ins": 7.0}, np.eye(2) * 0.05)
+    doubts = lambda tissue, timing: [  # noqa: E731
+        w for w in quantify(fit, water_fit(55000.0), tissue, timing, QuantifySection()).warnings if " alone leave " in w
+    ]
+    assert doubts(EXACT, TIMING) == []
+    (csf,) = doubts(TissueFractions(0.15, 0.10, 0.75), TIMING)
+    assert csf.startswith("the tissue fractions alone leave molal uncertain by up to ")
+    assert csf.endswith(": every metabolite")
+    long = PulseTiming(0.144, 2.0, 90.0)
+    (echo,) = doubts(EXACT, ScanTiming(long, MET, 63.87))
+    assert echo.startswith("the relaxation times assumed alone leave molal uncertain by up to ")
+    assert echo.endswith(": mI")
+    (water,) = doubts(None, replace(TIMING, water=PulseTiming(0.288, 2.0, 90.0)))
+    assert "leave iu uncertain" in water
+
+
 def test_without_tissue_the_flag_says_so():
     result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), None, TIMING, QuantifySection())
     assert "tissue_correction=none" in result.rows[0].flags
@@ -285,63 +357,127 @@ def test_units_not_asked_for_stay_empty():
     assert row.molal is not None
 
 
-@pytest.mark.parametrize(
-    ("mhz", "row", "amplitudes", "tolerance"),
-    [
-        (63.87, "tNAA", {"NAA": 9.0, "NAAG": 2.0}, 0.05),
-        (127.7, "tNAA", {"NAA": 9.0, "NAAG": 2.0}, 0.05),
-        (127.7, "Glx", {"Glu": 9.0, "Gln": 2.0}, 0.05),
-        (127.7, "tCho", {"GPC": 2.0, "PCh": 0.8}, 0.05),
-        (298.0, "tCr", {"Cr": 5.0, "PCr": 4.0}, 0.05),
-        # T2 known to 40 and 28 % only: the first order falls short of the whole distribution
-        (63.87, "mI", {"Ins": 7.0}, 0.12),
-        (298.0, "Glx", {"Glu": 9.0, "Gln": 2.0}, 0.08),
-    ],
-)
-def test_delta_method_agrees_with_monte_carlo(mhz, row, amplitudes, tolerance):
-    covariance = np.array([[0.25, -0.15], [-0.15, 0.20]])[: len(amplitudes), : len(amplitudes)]
-    tissue = TissueFractions(0.55, 0.30, 0.15, sd=(0.03, 0.035, 0.02))
-    water = water_fit(55000.0, 400.0)
-    scan = replace(TIMING, carrier_mhz=mhz)
-    reported = quantify(LinearFit(amplitudes, covariance), water, tissue, scan, QuantifySection()).row(row)
-    sampled = {unit: monte_carlo(amplitudes, covariance, tissue, water, unit, mhz) for unit in ("molal", "molar")}
-    assert reported.molal_sd == pytest.approx(sampled["molal"].std(), rel=tolerance)
-    assert reported.molar_sd == pytest.approx(sampled["molar"].std(), rel=tolerance)
+SPREAD = TissueFractions(0.55, 0.30, 0.15, sd=(0.03, 0.035, 0.02))
+SUMS = {"tNAA": ("NAA", "NAAG"), "tCr": ("Cr", "PCr"), "tCho": ("GPC", "PCh"), "Glx": ("Glu", "Gln")}
 
 
-def monte_carlo(amplitudes, covariance, tissue, water, unit, mhz, n=40000):
-    """Draw every input and evaluate the textbook equations directly; relaxation times are lognormal.
+class MonteCarlo:
+    """Draw every input and evaluate the textbook equations directly, without the room's own draws or equations.
 
-    One number is drawn once, also where two metabolites share it.
+    Constants are lognormal about their value and end at four SDs; strata keep the noise of the draws below 1 %. One
+    number from one source is drawn once, also where two metabolites or both tissues share it.
     """
-    rng = np.random.default_rng(7)
-    c = load_constants("default", mhz)
-    normal = lru_cache(lambda _key, _k: rng.normal(0.0, 1.0, n))
 
-    def draw(k, key):
-        if key[:2] in {"t1", "t2"}:
-            return k.value * np.exp(normal(key, k) * k.sd / k.value)
-        return k.value + normal(key, k) * k.sd
+    def __init__(self, mhz, tissue, water, n=40000):
+        self.n, self.tissue, self.water = n, tissue, water
+        self.constants = load_constants("default", mhz)
+        self.rng = np.random.default_rng(7)
+        self.normal = lru_cache(self._normal)
+        f = self.rng.multivariate_normal([tissue.gm, tissue.wm, tissue.csf], fraction_covariance(tissue.sd), n).T
+        self.fractions = np.maximum(f, 0) / np.maximum(f, 0).sum(0)
 
-    amp = rng.multivariate_normal(list(amplitudes.values()), covariance, n)
-    f = rng.multivariate_normal([tissue.gm, tissue.wm, tissue.csf], fraction_covariance(tissue.sd), n).T
-    keys = ("gm", "wm", "csf")
-    d = np.stack([draw(c.water[f"content_{k}"], f"content_{k}") for k in keys])
-    relax = lambda scan, t1, t2: (1 - np.exp(-scan.repetition_time / t1)) * np.exp(-scan.echo_time / t2)  # noqa: E731
-    r = np.stack(
-        [relax(WATER, draw(c.water[f"t1_{k}"], f"t1_{k} w"), draw(c.water[f"t2_{k}"], f"t2_{k} w")) for k in keys]
-    )
-    moles = f * d
-    total = 0.0
-    for column, name in zip(amp.T, amplitudes, strict=True):
-        table = c.metabolite(name)
-        m = np.stack(
-            [relax(MET, draw(table[f"t1_{k}"], f"t1_{k}"), draw(table[f"t2_{k}"], f"t2_{k}")) for k in keys[:2]]
-        )
-        r_m = (moles[:2] * m).sum(0) / moles[:2].sum(0)
+    def _normal(self, _key):
+        u = (self.rng.permutation(self.n) + self.rng.random(self.n)) / self.n
+        return norm.ppf(norm.cdf(-4) + u * (1 - 2 * norm.cdf(-4)))
+
+    def draw(self, constant, name):
+        z = self.normal((name, constant.value, constant.doi))
+        return constant.value * np.exp(z * constant.sd / constant.value)
+
+    def concentrations(self, amplitudes, covariance, unit, te, tr=2.0):
+        """Return drawn concentrations of the sum of some metabolites, in mmol/kg or mmol/L."""
+        w, keys = self.constants.water, ("gm", "wm", "csf")
+        relax = lambda t1, t2: (1 - np.exp(-tr / t1)) * np.exp(-te / t2)  # noqa: E731
+        f = self.fractions
+        if unit == "iu":
+            grey, white = (self.draw(w[f"assumed_{k}"], k) for k in keys[:2])
+            f = np.stack([grey, white, np.zeros(self.n)]) / (grey + white)
+        moles = f * np.stack([self.draw(w[f"content_{k}"], k) for k in keys])
+        r = np.stack([relax(self.draw(w[f"t1_{k}"], f"w1 {k}"), self.draw(w[f"t2_{k}"], f"w2 {k}")) for k in keys])
         kilograms = moles[:2].sum(0) if unit == "molal" else f[:2].sum(0) / 0.9933
-        total = total + column * (moles * r).sum(0) / (kilograms * r_m)
-    return total / rng.normal(water.amplitude, water.sd, n) * 55510
+        fitted = self.rng.multivariate_normal(list(amplitudes.values()), covariance, self.n).T
+        total = 0.0
+        for amplitude, name in zip(fitted, amplitudes, strict=True):
+            t = self.constants.metabolite(name)
+            m = np.stack([relax(self.draw(t[f"t1_{k}"], "t1"), self.draw(t[f"t2_{k}"], "t2")) for k in keys[:2]])
+            r_m = (moles[:2] * m).sum(0) / moles[:2].sum(0)
+            total = total + amplitude * (moles * r).sum(0) / (kilograms * r_m)
+        return total / self.rng.normal(self.water.amplitude, self.water.sd, self.n) * 55510
+
+
+@pytest.mark.parametrize("mhz", [63.87, 127.7, 298.0])
+@pytest.mark.parametrize("te", [0.030, 0.035, 0.068, 0.144])
+@pytest.mark.parametrize("tissue", [SPREAD, TissueFractions(0.25, 0.15, 0.60, sd=(0.04, 0.04, 0.03))])
+def test_uncertainty_is_that_of_a_monte_carlo(mhz, te, tissue):
+    """Every metabolite and sum in every unit: SD within 5 %, and 2.5 % beyond each end of the interval."""
+    single = [name for name in load_constants("default", mhz).metabolites if name != "default"] + ["Xyz"]
+    amplitudes = {name: 5.0 + 0.3 * i for i, name in enumerate(single)}
+    covariance = np.diag(np.full(len(single), 0.10))
+    for pair in SUMS.values():
+        i, j = (single.index(name) if name in single else -1 for name in pair)
+        if min(i, j) >= 0:
+            covariance[i, j] = covariance[j, i] = -0.06
+    water = water_fit(55000.0, 400.0)
+    scan = PulseTiming(te, 2.0, 90.0)
+    fit = LinearFit(amplitudes, covariance)
+    result = quantify(fit, water, tissue, ScanTiming(scan, scan, mhz), QuantifySection())
+    sampling = MonteCarlo(mhz, tissue, water)
+    budgets = {(budget.metabolite, budget.unit): budget for budget in result.budgets}
+    assert len(budgets) == 3 * len(result.rows)
+    for row in result.rows:
+        members = {n: amplitudes[n] for n in SUMS.get(row.metabolite, (_basis_name(row.metabolite),)) if n in single}
+        picked = [single.index(n) for n in members]
+        for unit in ("iu", "molal", "molar"):
+            drawn = sampling.concentrations(members, covariance[np.ix_(picked, picked)], unit, te)
+            what = f"{row.metabolite} {unit}"
+            assert getattr(row, f"{unit}_sd") == pytest.approx(drawn.std(), rel=0.05), what
+            ends = budgets[row.metabolite, unit]
+            assert np.mean(drawn < ends.lo) == pytest.approx(0.025, abs=0.007), what
+            assert np.mean(drawn > ends.hi) == pytest.approx(0.025, abs=0.007), what
+
+
+def _basis_name(reported):
+    return "Ins" if reported == "mI" else reported
+
+
+def test_small_errors_are_those_of_the_delta_method():
+    """With a tenth of every SD: the root of the summed squares of slope times SD, slopes by differences."""
+    full = load_constants("default", MHZ)
+    small = lambda table: {k: replace(c, sd=c.sd / 10) for k, c in table.items()}  # noqa: E731
+    constants = replace(
+        full, water=small(full.water), metabolites={n: small(table) for n, table in full.metabolites.items()}
+    )
+    given = inputs(constants, SPREAD, "Glu")
+    at = {key: constant.value for key, constant in given.items()}
+    for unit in ("iu", "molal", "molar"):
+        value = evaluate(unit, at, TIMING, constants.conventions)
+        first_order = math.hypot(*(
+            (evaluate(unit, {**at, key: c.value + c.sd}, TIMING, constants.conventions) / value - 1)
+            for key, c in given.items()
+        ))  # fmt: skip
+        found = factor(unit, constants, SPREAD, TIMING, "Glu", draws([given]))
+        assert found.by_constants.std() == pytest.approx(first_order, rel=0.02)
+
+
+def test_one_number_for_both_tissues_errs_as_one():
+    # 1.5 T: one T2 of myo-inositol, 200 +- 80 ms, and one T1 stand for grey and white matter
+    constants = load_constants("default", 63.87)
+    still = {key: replace(c, sd=0.0) for key, c in constants.water.items()}
+    constants = replace(constants, water=still)
+    scan = ScanTiming(PulseTiming(0.03, 1e3), PulseTiming(0.03, 1e3), 63.87)
+    found = factor("molal", constants, EXACT, scan, "Ins", draws([inputs(constants, EXACT, "Ins")]))
+    drawn = np.exp(0.03 / 0.2 * np.exp(-0.4 * norm.ppf((np.arange(100000) + 0.5) / 100000)) - 0.15)
+    assert found.spread.std() == pytest.approx(drawn.std(), rel=0.01)
+
+
+def test_a_metabolite_of_amplitude_zero_still_has_an_uncertainty():
+    fit = LinearFit({"GABA": 0.0}, [[0.04]])
+    result = quantify(fit, water_fit(55000.0, 400.0), SPREAD, TIMING, QuantifySection())
+    one = quantify(LinearFit({"GABA": 1.0}), water_fit(55000.0), EXACT, TIMING, QuantifySection()).rows[0]
+    row, budget = result.rows[0], next(b for b in result.budgets if b.unit == "molal")
+    assert row.molal == 0.0
+    assert row.molal_sd == pytest.approx(0.2 * one.molal, rel=0.05)
+    assert budget.lo < 0 < budget.hi
 
 
 def test_alpha_correction_removes_the_tissue_dependence_it_models():
@@ -409,8 +545,11 @@ def test_age_shortens_t2_only_when_asked():
         for ageing in (False, True)
     ]
     assert kept[0] == kept[1]
-    unknown = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, TIMING, QuantifySection(age_dependence=True))
-    assert any("age is not known" in warning for warning in unknown.warnings)
+    for age, said in ((None, "age is not known"), (math.nan, "age is not known"), (91.0, "taken at 80 instead of 91")):
+        asked = QuantifySection(age_dependence=True)
+        aside = quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, replace(TIMING, age=age), asked)
+        assert any(said in warning for warning in aside.warnings)
+        assert aside.rows[0].molal is not None
 
 
 def test_table_and_dictionary(tmp_path):

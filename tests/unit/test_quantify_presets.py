@@ -57,8 +57,6 @@ LCMODEL = "https://github.com/schorschinho/LCModel/blob/63dccb1/source/LCModel.f
         ("osprey", "molal", "GSH", "3", PRESS, 62456.035353987, OSPREY + " quantTiss"),
         ("osprey", "molal", "Asp", "3", LONG, 85117.071632853, OSPREY + " quantTiss, water TE 28 ms TR 10 s"),
         ("osprey", "molal", "NAA", "7", PRESS, 45197.474071366, OSPREY + " quantTiss"),
-        ("osprey", "iu", "NAA", "3", PRESS, 32127.647457984, OSPREY + " quantH2O"),
-        ("osprey", "iu", "Glu", "3", PRESS, 34678.475878674, OSPREY + " quantH2O"),
         ("gannet", "molal", "GABA", "3", PRESS, 68922.139914429, GANNET + " ConcIU_TissCorr"),
         ("gannet", "molal", "NAA", "3", PRESS, 56210.021489364, GANNET + " ConcIU_TissCorr"),
         ("fsl-mrs", "molal", "NAA", "3", PRESS, 48938.890167303, FSL),
@@ -90,11 +88,16 @@ def test_gannet_alpha_correction(metabolite, variant, expected):
     assert found[variant] == pytest.approx(expected, rel=5e-5)
 
 
-def test_osprey_csf_correction_is_the_raw_value_over_one_minus_csf():
-    # OSPREY above: quantCSF
+def test_osprey_iu_is_modelled_on_its_expression():
+    # OSPREY above, quantH2O and quantCSF, with TE and TR in s. The file itself divides by 1000 twice and gives 46222
+    # for NAA (https://github.com/schorschinho/osprey/issues/657), later versions take one mean relaxation for all
+    # metabolites (https://github.com/schorschinho/osprey/pull/818): so the preset does not count as tested there
+    assert factor_of("osprey", "iu", "NAA") == pytest.approx(32127.647457984, rel=5e-5)
+    assert factor_of("osprey", "iu", "Glu") == pytest.approx(34678.475878674, rel=5e-5)
     result = quantify(OneLine("NAA"), water(1.0), TISSUE, timing("3"), QuantifySection(preset="osprey"))
     found = {item.variant: item.value for item in result.sensitivity if item.metabolite == "NAA"}
     assert found["csf-only"] == pytest.approx(37797.232303511, rel=5e-5)
+    assert "iu and csf-only modelled on quantH2O, untested" in result.preset_status
 
 
 def test_fsl_mrs_own_test_suite_numbers():
@@ -144,6 +147,15 @@ def test_overrides_replace_single_constants():
 def test_an_unknown_override_names_the_nearest():
     with pytest.raises(StudyError, match="did you mean 'water_t1_gm'"):
         load_constants("default", 127.7, {"water_t1_grey": 1.0})
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [{"metabolite_t2": 0.0}, {"water_t2_gm": -0.1}, {"water_content_csf": 0.0}, {"metabolite_t1": {"Glu": -1.0}}],
+)
+def test_an_impossible_override_is_refused(impossible):
+    with pytest.raises(StudyError, match="no possible value"):
+        load_constants("default", 127.7, impossible)
 
 
 def test_a_field_without_constants_is_said():

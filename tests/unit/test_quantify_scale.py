@@ -48,6 +48,8 @@ def test_the_setting_wins_and_contradiction_is_said():
 
 
 def test_a_gain_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="ReceiveGain of the metabolite scan is nan"):
+        receiver_scale({"ReceiveGain": float("nan")}, {})
     with pytest.raises(InputError, match="ReceiveGain of the water scan is 'high'"):
         receiver_scale({}, {"ReceiveGain": "high"})
 

@@ -36,6 +36,13 @@ def test_amplitude_per_molecule_for_any_shape(name, noise):
     assert np.mean(found) == pytest.approx(TRUTH, rel=0.004)
 
 
+@pytest.mark.parametrize("broad", [6.0, 20.0])
+def test_csf_beside_broader_tissue(broad):
+    line = 0.5 * np.exp(-np.pi * broad * T) + 0.5 * np.exp(-np.pi * 2 * T)
+    found = [fit_water(scan(line, 10.0, seed)).amplitude for seed in range(4)]
+    assert np.mean(found) == pytest.approx(TRUTH, rel=0.01)
+
+
 def test_position_width_and_phase():
     fit = fit_water(scan(SHAPES["lorentz"]))
     assert fit.fwhm_hz == pytest.approx(6.0, abs=0.05)
