@@ -21,7 +21,7 @@ CELLS = 12
 NODES = 21
 LEVELS = 61
 SPREAD = 4.0
-GREY_LEVELS = np.linspace(0.41, 0.95, 19)
+GREY_LEVELS = np.linspace(0.29, 0.95, 23)
 """Intensity of grey matter, on a scale on which CSF is 0 and white matter 1."""
 
 
