@@ -1,10 +1,8 @@
-r"""Tissue shares from intensities: what a voxel holds, given its T1w intensity and the template's shares there.
+"""Tissue shares from intensities: what a voxel holds, given its T1w intensity and the template's shares there.
 
-A voxel is thought of as twelve cells, drawn from an urn with the template's shares (Pólya's urn: every draw puts back
-more of the same, so one concentration :math:`\kappa` leads from pure voxels, :math:`\kappa\to 0`, to evenly mixed
-ones). The expected shares are the template's for every :math:`\kappa`, which is taken from the image by maximum
-likelihood. Mixtures of all three tissues are part of the model (compare Santago and Gage 1993, doi:10.1109/42.241888,
-for two). The intensity of a tissue is read where the template holds nothing else.
+The intensity of CSF and white matter is read where the template holds nothing else; that of grey matter, which differs
+from region to region, is estimated locally (``grey.py``). What a voxel holds then follows from the urn model
+(``urn.py``), whose concentration is taken from the image by maximum likelihood.
 """
 
 from __future__ import annotations
@@ -14,23 +12,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.anatomy.shading import SmoothField, robust_field
+from mrs_pipeline.anatomy.grey import Expectation, local_grey
+from mrs_pipeline.anatomy.shading import Blocks, SmoothField, robust_field
+from mrs_pipeline.anatomy.urn import Urn
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
-CELLS = 12
-CONCENTRATIONS = (0.3, 0.6, 1.2, 2.5, 5.0)
-NODES = 21
-LEVELS = 61
-SPREAD = 4.0
+CONCENTRATIONS = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
 FLOOR = 0.01
 EVEN_SPREAD = 1.5
 """Standard deviation of a voxel and its neighbours, over the noise, up to which all are taken for one tissue."""
 RELOCATION_MM = 4.0
 LARGEST_CHANGE = 5.0
 FEWEST = 200
+ROUNDS = 2
+SOME = 7
+"""Every how many voxels one is asked for the concentration and the grey level of the cortex."""
+CORTEX_SPREAD, CORTEX_REACH_MM = 0.06, 15.0
+DEEP_LEVEL, DEEP_SPREAD, DEEP_REACH_MM = 0.82, 0.06, 6.0
+"""Of thalamus and lentiform nucleus, on a scale on which CSF is 0 and white matter 1."""
+TRUST = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +89,7 @@ def classify(
     priors
         Template shares of CSF, GM and WM on the same grid.
     deep
-        Deep grey matter of the template, 0 to 1, which is brighter than cortex and left out where the intensity of
-        grey matter is read.
+        Deep grey matter of the template, 0 to 1, which is brighter than cortex and has an intensity of its own.
     spacing
         Voxel size in mm.
 
@@ -97,7 +99,9 @@ def classify(
     image shows one tissue: next to another one the spread of the neighbourhood exceeds the noise. Where a
     head has wider sulci or ventricles than the template, the template's shares are wrong over many millimetres: after
     a first estimate they are scaled, tissue by tissue, by the ratio of found to expected shares in a neighbourhood
-    (Gaussian, 4 mm), and the estimate is repeated.
+    (Gaussian, 4 mm), and the estimate is repeated. In between, the intensity of grey matter is estimated around every
+    voxel, for the cortex and for the nuclei of their own; what is expected for the cortex is the intensity where the
+    template holds nothing else.
     """
     inside = np.flatnonzero(mask.ravel())
     prior = np.stack([p.ravel()[inside] for p in priors]).astype(np.float32) + np.float32(FLOOR)
@@ -107,13 +111,21 @@ def classify(
     values = _unshaded(image.ravel()[inside].astype(np.float32), mask, cores, field)
     means, sds = _intensities(values, cores)
     noise = _noise(values, mask, cores.wm)
-    concentration = _concentration(values, prior, means, noise)
-    shares = _expected(values, prior, means, noise, concentration)
-    shares = _expected(values, _relocated(prior, shares, mask, spacing), means, noise, concentration)
+    blocks, nuclei = Blocks(mask, spacing), np.clip(deep.ravel()[inside], 0, 1)
+    level = float((means[1] - means[0]) / (means[2] - means[0]))
+    grey = (level + nuclei * (DEEP_LEVEL - level)).astype(np.float32)
+    urns = [Urn(float(means[0]), float(means[2]), noise, concentration) for concentration in CONCENTRATIONS]
+    for _ in range(ROUNDS):
+        urn = _likeliest(urns, values, prior, grey)
+        moved = _relocated(prior, urn.shares(values, prior, grey), mask, spacing)
+        grey = _grey_levels(urn, values, moved, nuclei, blocks, level)
+    urn = _likeliest(urns, values, prior, grey)
+    moved = _relocated(prior, urn.shares(values, prior, grey), mask, spacing)
+    shares = urn.shares(values, moved, grey)
     maps = [np.zeros(mask.shape, dtype=np.float32) for _ in range(3)]
     for target, share in zip(maps, shares, strict=True):
         target.ravel()[inside] = share
-    return Mixture(maps[0], maps[1], maps[2], means, sds, noise, concentration)
+    return Mixture(maps[0], maps[1], maps[2], means, sds, noise, urn.concentration)
 
 
 def _cores(mask: Bool, priors: tuple[Float32, Float32, Float32], deep: Float32, spacing: float) -> _Cores:
@@ -208,79 +220,21 @@ def _relocated(prior: Float32, shares: Float32, mask: Bool, spacing: float) -> F
     return np.asarray(moved / moved.sum(axis=0), dtype=np.float32)
 
 
-def _concentration(values: Float32, prior: Float32, means: FloatArray, noise: float) -> float:
-    """Concentration with the largest likelihood, over every seventh voxel."""
-    some, there = values[::7], prior[:, ::7]
-
-    def likelihood(concentration: float) -> float:
-        table, levels = _tables(means, noise, concentration)
-        return float(np.log(_look(table[3:], levels, some, there)).mean(dtype=np.float64))
-
-    return max(CONCENTRATIONS, key=likelihood)
+def _likeliest(urns: list[Urn], values: Float32, prior: Float32, grey: Float32) -> Urn:
+    """Return the urn under which some of the voxels are most likely."""
+    some, there, levels = values[::SOME], prior[:, ::SOME], grey[::SOME]
+    return max(urns, key=lambda urn: float(np.log(urn.likelihood(some, there, levels)).mean(dtype=np.float64)))
 
 
-def _expected(values: Float32, prior: Float32, means: FloatArray, noise: float, concentration: float) -> Float32:
-    """Posterior mean shares of CSF, GM and WM, shape (3, n)."""
-    table, levels = _tables(means, noise, concentration)
-    shares = _look(table[:3], levels, values, prior)
-    return np.asarray(shares / np.maximum(shares.sum(axis=0), np.float32(1e-6)), dtype=np.float32)
+def _grey_levels(urn: Urn, values: Float32, prior: Float32, nuclei: Float32, blocks: Blocks, level: float) -> Float32:
+    """Estimate the grey level of the cortex and of the nuclei, each from its own voxels.
 
-
-def _tables(means: FloatArray, noise: float, concentration: float) -> tuple[FloatArray, FloatArray]:
-    r"""Tabulate posterior mean shares and likelihood over prior shares and intensity.
-
-    Returns
-    -------
-    table
-        Expected CSF, GM, WM and the likelihood, shape (4, nodes of prior CSF, nodes of prior WM, intensities).
-    levels
-        The intensities, shape (intensities,).
-
-    Notes
-    -----
-    Shares :math:`f=c/n` of :math:`n` cells have the Dirichlet-multinomial probability
-    :math:`\binom{n}{c}\,\Gamma(\kappa)/\Gamma(n+\kappa)\prod_k\Gamma(c_k+\kappa q_k)/\Gamma(\kappa q_k)`, and the
-    intensity is normal around :math:`\sum_k f_k\mu_k`.
+    The more mixed the voxels are, the less do their intensities tell it (benchmarks/anatomy_accuracy.py).
     """
-    shares = _compositions() / CELLS
-    levels = np.linspace(means[0] - SPREAD * noise, means[2] + SPREAD * noise, LEVELS)
-    weight = np.exp(_log_urn(_prior_nodes(), concentration))
-    density = np.exp(-0.5 * ((levels[:, None] - shares @ means) / noise) ** 2) / (noise * np.sqrt(2 * np.pi))
-    joint = [np.einsum("abj,yj->aby", weight, density * factor, optimize=True) for factor in (*shares.T, 1.0)]
-    likelihood = np.maximum(joint[3], 1e-12)
-    return np.stack([*(part / likelihood for part in joint[:3]), likelihood]), levels
-
-
-def _compositions() -> FloatArray:
-    """All ways to fill the cells with three tissues, shape (n, 3)."""
-    pairs = [(a, b) for a in range(CELLS + 1) for b in range(CELLS + 1 - a)]
-    return np.array([(a, b, CELLS - a - b) for a, b in pairs], dtype=float)
-
-
-def _prior_nodes() -> FloatArray:
-    """Prior shares on a grid of CSF by WM, shape (nodes, nodes, 3); impossible corners hold the nearest possible."""
-    line = np.linspace(0, 1, NODES)
-    csf, wm = np.meshgrid(line, line, indexing="ij")
-    total = np.maximum(csf + wm, 1.0)
-    shares = np.maximum(np.stack([csf / total, 1 - (csf + wm) / total, wm / total], axis=-1), 1e-3)
-    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
-
-
-def _log_urn(prior: FloatArray, concentration: float) -> FloatArray:
-    """Log probability of every composition under the urn, shape (..., compositions)."""
-    from scipy.special import gammaln
-
-    counts, alpha = _compositions(), (concentration * prior)[..., None, :]
-    ways = gammaln(CELLS + 1) - gammaln(counts + 1).sum(axis=-1)
-    drawn = (gammaln(counts + alpha) - gammaln(alpha)).sum(axis=-1)
-    return np.asarray(ways + drawn + gammaln(concentration) - gammaln(CELLS + concentration))
-
-
-def _look(table: FloatArray, levels: FloatArray, values: Float32, prior: Float32) -> Float32:
-    """Interpolate tables at voxels, shape (tables, n)."""
-    from scipy import ndimage
-
-    height = (values - levels[0]) / (levels[1] - levels[0])
-    where = np.stack([prior[0] * (NODES - 1), prior[2] * (NODES - 1), height]).astype(np.float32)
-    found = [ndimage.map_coordinates(part.astype(np.float32), where, order=1, mode="nearest") for part in table]
-    return np.asarray(found, dtype=np.float32)
+    trust = TRUST / (1 + urn.concentration) ** 2
+    sparse = np.arange(values.size) % SOME == 0
+    cortex = Expectation(level, CORTEX_SPREAD, CORTEX_REACH_MM, SOME * trust)
+    outside = local_grey(urn, values, prior, (nuclei < 0.02) & (prior[1] > 0.2) & sparse, blocks, cortex)
+    deep = Expectation(DEEP_LEVEL, DEEP_SPREAD, DEEP_REACH_MM, trust)
+    inside = local_grey(urn, values, prior, (nuclei > 0.5) & (prior[1] > 0.3), blocks, deep)
+    return np.asarray(outside + nuclei * (inside - outside), dtype=np.float32)

@@ -103,10 +103,9 @@ def segment_array(t1w: nib.Nifti1Image, resolution_mm: float = 1.0) -> Segmentat
     field = _onto(_bias_field(coarse, coarse_mask, 6.0), coarse, fine, mode="nearest")
     flat = _flattened(fine, field, mask)
     mixture = classify(flat.data, mask, (maps["csf"], maps["gm"], maps["wm"]), maps["deep"], resolution_mm)
-    gm, wm = _deep_grey(mixture.gm, mixture.wm, maps)
     return Segmentation(
-        gm=gm,
-        wm=wm,
+        gm=mixture.gm,
+        wm=mixture.wm,
         csf=mixture.csf,
         regions=_regions(_onto(shown.astype(np.float32), coarse, fine) > 0.5, mask, maps),
         mni=mni,
@@ -310,15 +309,6 @@ def _brain_mask(warped: Float32, image: Volume, *, whole_head: bool) -> npt.NDAr
     shown = image.data > 0.02 * float(np.percentile(image.data, 98))
     closed: npt.NDArray[np.bool_] = ndimage.binary_fill_holes(shown)
     return closed & (warped > 0.02)
-
-
-def _deep_grey(gm: Float32, wm: Float32, maps: dict[str, Float32]) -> tuple[Float32, Float32]:
-    """Share grey and white in deep grey matter as the template does: there the intensities do not tell them apart."""
-    weight = np.clip(maps["deep"], 0, 1)
-    tissue = gm + wm
-    expected = tissue * maps["gm"] / np.maximum(maps["gm"] + maps["wm"], np.float32(1e-3))
-    shared = (1 - weight) * gm + weight * expected
-    return np.asarray(shared, dtype=np.float32), np.asarray(tissue - shared, dtype=np.float32)
 
 
 def _regions(

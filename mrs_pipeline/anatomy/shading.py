@@ -1,4 +1,4 @@
-"""A smooth field over the brain, fitted to scattered log ratios."""
+"""Smooth fields over the brain, from scattered voxels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,46 @@ CUTOFF = 4.685
 SMALLEST_SPREAD = 0.01
 
 
+class Blocks:
+    """Sums of scattered voxels over blocks of some millimetres.
+
+    Parameters
+    ----------
+    mask
+        Brain, shape (x, y, z); voxels are counted in its order.
+    spacing
+        Voxel size in mm.
+    """
+
+    def __init__(self, mask: Bool, spacing: float) -> None:
+        low = [int(axis.min()) for axis in np.nonzero(mask)]
+        block = max(1, round(BLOCK_MM / spacing))
+        place = [(axis - first) / block for axis, first in zip(np.nonzero(mask), low, strict=True)]
+        self.edge_mm = block * spacing
+        self.size = tuple(int(axis.max()) + 1 for axis in place)
+        self._flat = np.ravel_multi_index(tuple(axis.astype(np.int64) for axis in place), self.size)
+        self._where = np.stack([axis - 0.5 + 0.5 / block for axis in place]).astype(np.float32)
+
+    def total(self, values: Float32, used: npt.NDArray[np.int64] | slice = slice(None)) -> FloatArray:
+        """Return the sum of the values in every block, shape (blocks,); ``used`` are the voxels that have one."""
+        summed = np.bincount(self._flat[used], values, minlength=int(np.prod(self.size)))
+        return np.asarray(summed, dtype=np.float64)
+
+    def around(self, used: npt.NDArray[np.int64], values: Float32, reach_mm: float) -> FloatArray:
+        """Return the sum around every block with the weight exp(-d^2 / 2 reach^2), shape of the blocks."""
+        from scipy import ndimage
+
+        reach = reach_mm / self.edge_mm
+        mean = ndimage.gaussian_filter(self.total(values, used).reshape(self.size), reach, mode="constant")
+        return np.asarray(mean * (2 * np.pi) ** 1.5 * reach**3)
+
+    def at(self, field: FloatArray) -> Float32:
+        """Interpolate a field of blocks at the voxels, shape (n,)."""
+        from scipy import ndimage
+
+        return np.asarray(ndimage.map_coordinates(field, self._where, order=1, mode="nearest"), dtype=np.float32)
+
+
 class SmoothField:
     r"""Cosines up to a shortest wavelength, fitted by weighted least squares with a penalty on curvature.
 
@@ -35,37 +75,31 @@ class SmoothField:
     """
 
     def __init__(self, mask: npt.NDArray[np.bool_], spacing: float) -> None:
-        low = [int(axis.min()) for axis in np.nonzero(mask)]
-        self._block = max(1, round(BLOCK_MM / spacing))
-        place = [(axis - first) / self._block for axis, first in zip(np.nonzero(mask), low, strict=True)]
-        self._size = tuple(int(axis.max()) + 1 for axis in place)
-        self._flat = np.ravel_multi_index(tuple(axis.astype(np.int64) for axis in place), self._size)
-        self._where = np.stack([axis - 0.5 + 0.5 / self._block for axis in place]).astype(np.float32)
-        lengths = [n * self._block * spacing for n in self._size]
+        self._blocks = Blocks(mask, spacing)
+        size = self._blocks.size
+        lengths = [n * self._blocks.edge_mm for n in size]
         waves = [np.arange(int(2 * length / SHORTEST_MM) + 2) for length in lengths]
         self._cosines = [
-            np.cos(np.pi * np.outer((np.arange(n) + 0.5) / n, wave)) for n, wave in zip(self._size, waves, strict=True)
+            np.cos(np.pi * np.outer((np.arange(n) + 0.5) / n, wave)) for n, wave in zip(size, waves, strict=True)
         ]
         squares = np.meshgrid(*((w / length) ** 2 for w, length in zip(waves, lengths, strict=True)), indexing="ij")
         self._penalty = np.maximum(STIFFNESS * np.sum(squares, axis=0).ravel() ** 2, 1e-9)
 
     def fit(self, weight: Float32, values: Float32) -> Float32:
         """Fit values with weights at the voxels of the mask; return the field there, shape (n,)."""
-        from scipy import ndimage
-
-        count = int(np.prod(self._size))
-        total = np.bincount(self._flat, weight, minlength=count)
-        summed = np.bincount(self._flat, weight * values, minlength=count)
+        total, summed = self._blocks.total(weight), self._blocks.total(weight * values)
         known = np.flatnonzero(total > 0)
         if known.size == 0:
             return np.zeros_like(values)
-        x, y, z = (cosine[i] for cosine, i in zip(self._cosines, np.unravel_index(known, self._size), strict=True))
+        x, y, z = (
+            cosine[i] for cosine, i in zip(self._cosines, np.unravel_index(known, self._blocks.size), strict=True)
+        )
         design = (x[:, :, None, None] * y[:, None, :, None] * z[:, None, None, :]).reshape(known.size, -1)
         normal = (design * total[known, None]).T @ design + np.diag(self._penalty * total.sum())
         found = np.linalg.solve(normal, design.T @ summed[known])
         shape = tuple(cosine.shape[1] for cosine in self._cosines)
         field = np.einsum("xa,yb,zc,abc->xyz", *self._cosines, found.reshape(shape), optimize=True)
-        return np.asarray(ndimage.map_coordinates(field, self._where, order=1, mode="nearest"), dtype=np.float32)
+        return self._blocks.at(field)
 
 
 def robust_field(field: SmoothField, log_values: Float32, cores: tuple[Bool, ...], passes: int = 10) -> Float32:

@@ -33,7 +33,7 @@ class Template:
         Brain and the dark ring of CSF and skull around it (10 mm): where a whole head resembles the brain-only
         template.
     deep
-        Thalamus and lentiform nucleus, where grey matter looks like white on a T1w, 0 to 1.
+        Thalamus and lentiform nucleus, where grey matter is close to white on a T1w, 0 to 1.
     ventricles
         Lateral and third ventricles, 0 to 1.
     affine

@@ -36,7 +36,7 @@ class TissueFractions:
     inside
         Share of the voxel that lies in the three tissues at all; less than 1 when part of the box leaves the head.
     deep
-        Share of the voxel in deep grey matter (thalamus, lentiform nucleus), where a T1w does not tell GM from WM.
+        Share of the voxel in deep grey matter (thalamus, lentiform nucleus), where GM is close to WM on a T1w.
     """
 
     gm: float
@@ -111,5 +111,5 @@ def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str =
 def _deep_warning(deep: float) -> tuple[str, ...]:
     if deep < DEEP_SHARE:
         return ()
-    text = f"{100 * deep:.0f} % of the voxel is deep grey matter, which looks like white matter on a T1w: "
-    return (text + "there the template's shares of GM and WM are used",)
+    text = f"{100 * deep:.0f} % of the voxel is deep grey matter, which is close to white matter on a T1w: "
+    return (text + "its GM and WM are less certain",)

@@ -235,7 +235,8 @@ def test_mixture_recovers_shares_of_a_displaced_blurred_phantom():
 
 
 def test_the_urn_keeps_the_priors_mean_at_every_concentration():
-    from mrs_pipeline.anatomy.mixture import CELLS, CONCENTRATIONS, _compositions, _log_urn
+    from mrs_pipeline.anatomy.mixture import CONCENTRATIONS
+    from mrs_pipeline.anatomy.urn import CELLS, _compositions, _log_urn
 
     prior = np.array([[0.2, 0.5, 0.3], [0.05, 0.05, 0.9]])
     for concentration in CONCENTRATIONS:
