@@ -27,7 +27,7 @@ DEFINITIONS = {
     "voxel_outside_head": "share of the voxel outside the head",
     "voxel_skull_mm": "shortest distance of the voxel from the outside of the brain",
     "voxel_ventricle_mm": "shortest distance of the voxel from the ventricles",
-    "voxel_deep_grey": "share of the voxel in deep grey matter, which T1 contrast cannot tell from white",
+    "voxel_deep_grey": "share of the voxel in deep grey matter, where T1 contrast tells grey from white poorly",
     "visit_dice": "twice the common volume of both visits' voxels over the sum of their volumes",
     "visit_distance_mm": "distance between the centres of both visits' voxels",
     "visit_angle_deg": "rotation between both visits' voxels",

@@ -190,6 +190,36 @@ def test_large_inverted_lipid_artefact_is_flagged_and_spares_glutamate():
     assert fit.ratio("tNAA")[0] == pytest.approx(10 / 9, rel=0.1)
 
 
+def test_errors_of_the_basis_are_in_the_total_uncertainty_alone():
+    """Cr and PCr together are singlets, exact to 1 %; Glu is coupled, and off by what its prior says."""
+    spectrum, basis, priors = planted(0.02, seed=5), stick_basis(), load_priors("default")
+    doubted = replace(priors, basis_error={**priors.basis_error, "Glu": 0.2})
+    exact, usual, worse = (
+        fit_spectrum(spectrum, basis, FitSection(), prior)
+        for prior in (replace(priors, basis_default=0.0, basis_error={}), priors, doubted)
+    )
+    row = exact.names.index("Glu")
+    for fit in (usual, worse):
+        np.testing.assert_array_equal(fit.amplitudes, exact.amplitudes)
+        np.testing.assert_array_equal(fit.amplitude_sd, exact.amplitude_sd)
+        assert np.all(fit.total_sd >= exact.total_sd)
+    added = [
+        np.sqrt(fit.total_sd[row] ** 2 - exact.total_sd[row] ** 2) / exact.amplitudes[row] for fit in (usual, worse)
+    ]
+    assert 0.02 < added[0] < 0.2
+    assert added[1] > 2.0 * added[0]
+
+
+def test_a_peak_may_have_a_shift_of_its_own_uncertainty():
+    spectrum, priors = planted(0.02), load_priors("default")
+    model = prepare(spectrum, stick_basis(), FitSection()).components
+    parameters = make_model(spectrum, model, priors, (0.5, 4.2), lineshape="voigt", first_order=True)
+    sd = dict(zip(parameters.names, parameters.sd / MHZ, strict=True))
+    assert sd["shift_MM37"] == pytest.approx(0.025)
+    assert sd["shift_MM20"] == pytest.approx(priors.macromolecules.shift_sd_ppm)
+    assert sd["width_NAA"] * MHZ == pytest.approx(0.12 / (np.pi * 0.300))
+
+
 def test_files_round_trip(tmp_path):
     spectrum = planted(0.1)
     fit = fit_spectrum(spectrum, stick_basis(), FitSection())
