@@ -477,21 +477,33 @@ def visit_changes(before: list[dict[str, object]], after: list[dict[str, object]
 
     Notes
     -----
-    Minimal detectable change at 95 %: :math:`1.96\sqrt{s_1^2 + s_2^2}` with the standard deviations of the two
-    estimates; repositioning and biology come on top, so a change below it is no change, one above it need not be one.
+    Minimal detectable change at 95 %: :math:`1.96\sqrt{s_1^2 + s_2^2}` with the sampling SDs of the two estimates: the SD
+    of the ratio in the share that ``amplitude_sd`` has of ``total_sd``. What both visits have in common (basis, priors)
+    cancels in the change. Repositioning and biology come on top, so a change below it is no change, one above it need
+    not be one.
     """
     first = {row["metabolite"]: row for row in before}
     changes = []
     for row in after:
         name, old = row["metabolite"], first.get(row["metabolite"])
-        values = [item.get(key) for item in (row, old or {}) for key in ("ratio_tCr", "ratio_tCr_sd")]
-        if name in CHANGES and all(isinstance(value, float) for value in values):
-            now, now_sd, then, then_sd = (float(str(value)) for value in values)
-            detectable = 1.96 * (now_sd**2 + then_sd**2) ** 0.5
+        spreads = [_sampling_sd(item) for item in (row, old or {})]
+        values = [item.get("ratio_tCr") for item in (row, old or {})]
+        if name in CHANGES and all(isinstance(value, float) for value in (*values, *spreads)):
+            now, then = (float(str(value)) for value in values)
+            detectable = 1.96 * sum(float(str(spread)) ** 2 for spread in spreads) ** 0.5
             changes.append(
                 {"metabolite": name, "unit": "/tCr", "change": now - then, "minimal_detectable_change": detectable}
             )
     return tuple(changes)
+
+
+def _sampling_sd(row: dict[str, object]) -> float | None:
+    """SD of a ratio from the noise alone; ``None`` where the table lacks a number."""
+    given = [row.get(key) for key in ("ratio_tCr_sd", "amplitude_sd", "total_sd")]
+    if not all(isinstance(value, float) and value > 0 for value in given):
+        return None
+    ratio, sampling, total = (float(str(value)) for value in given)
+    return ratio * sampling / total
 
 
 def basis_facts(basis: dict[str, Any]) -> dict[str, object]:
