@@ -477,10 +477,10 @@ def visit_changes(before: list[dict[str, object]], after: list[dict[str, object]
 
     Notes
     -----
-    Minimal detectable change at 95 %: :math:`1.96\sqrt{s_1^2 + s_2^2}` with the sampling SDs of the two estimates: the SD
-    of the ratio in the share that ``amplitude_sd`` has of ``total_sd``. What both visits have in common (basis, priors)
-    cancels in the change. Repositioning and biology come on top, so a change below it is no change, one above it need
-    not be one.
+    Minimal detectable change at 95 %: :math:`1.96\sqrt{s_1^2 + s_2^2}` with the sampling SDs of the two estimates: the
+    SD of the ratio in the share that ``amplitude_sd`` has of ``total_sd``. What both visits have in common (basis,
+    priors) cancels in the change. Repositioning and biology come on top, so a change below it is no change, one above
+    it need not be one.
     """
     first = {row["metabolite"]: row for row in before}
     changes = []
