@@ -34,7 +34,8 @@ def lives(pid):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda item: item.name)
 def test_no_worker_outlives_the_command(tmp_path, number):
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    # a shell's background job ignores SIGINT and hands that on; at a terminal it is not ignored
+    script.write_text("import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + SCRIPT)
     command = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
