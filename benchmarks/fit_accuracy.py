@@ -47,7 +47,7 @@ import numpy as np
 from mrs_pipeline.basis import Basis, load_basis
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.fit import COMBINED, FitResult, fit_spectrum
-from mrs_pipeline.interfaces.basis import PRESS_TE1_SHARE
+from mrs_pipeline.interfaces.basis import first_echo_period
 from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -188,7 +188,7 @@ def shaped_basis() -> Basis:
 def _simulated(pulses: Literal["ideal", "shaped"], points: int) -> Basis:
     from mrs_pipeline.basis import simulate_basis
 
-    first = PRESS_TE1_SHARE * ECHO  # as the pipeline does for a scan whose two echo periods it is not told
+    first = first_echo_period(ECHO)  # as the pipeline does for a scan whose two echo periods it is not told
     return simulate_basis(
         "press",
         te1=first,

@@ -25,7 +25,10 @@ CONCENTRATIONS: Columns = {
     "amplitude": ("Fitted amplitude: signal per molecule at t = 0, a proton of the basis set having 1", _SIGNAL),
     "crlb": ("Cramer-Rao lower bound of the amplitude (SD), from the data alone", _SIGNAL),
     "amplitude_sd": ("Sampling SD of the estimator used, priors and penalties included", _SIGNAL),
-    "total_sd": ("amplitude_sd with the choice of baseline and macromolecule model", _SIGNAL),
+    "total_sd": (
+        "amplitude_sd with the choice of baseline and macromolecule model, priors and errors of the basis",
+        _SIGNAL,
+    ),
     "ratio_tCr": ("Amplitude relative to total creatine of the same spectrum, no relaxation correction", "1"),
     "ratio_tCr_sd": ("SD of ratio_tCr, from the full covariance", "1"),
     "ratio_tCr_lo": ("Lower end of the 95 % interval of ratio_tCr", "1"),

@@ -25,7 +25,7 @@ class FitResult:
         Amplitude per molecule in basis units, shape ``(K,)``.
     crlb, amplitude_sd, total_sd
         Standard deviations, shape ``(K,)``: Cramér-Rao bound from the data alone; sampling SD of the estimator as
-        used; that plus priors and the choice of baseline and macromolecule model.
+        used; that plus priors, errors of the basis and the choice of baseline and macromolecule model.
     covariance, crlb_covariance, total_covariance
         Covariances behind them, shape ``(K, K)``.
     correlation

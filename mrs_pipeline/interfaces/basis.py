@@ -34,8 +34,10 @@ SHAPED_FROM_MHZ = 123.0
 """Proton frequency of 2.9 T, from which PRESS is simulated with shaped pulses unless the settings say otherwise."""
 PRESS_TE1_SHARE = 0.4
 """Part of TE in the first echo period of PRESS where nobody says. In three published sets of 30 and 35 ms it is 0.33
-(spant, 10 + 20 ms), 0.36 (GAMMA, 10.8 + 19.2 ms) and 0.41 (FID-A for Philips, 14.3 + 20.7 ms); with half of TE the
-signals of Glu and Gln are 18-30 % off those sets, with 0.4 4-10 %."""
+(spant, 10 + 20 ms), 0.36 (GAMMA, 10.8 + 19.2 ms) and 0.41 (FID-A for Philips, 14.3 + 20.7 ms); two real scans (Philips)
+leave least behind at 0.40 (TE 35 ms) and 0.50 (TE 30 ms). The median of the five."""
+PRESS_TE1_LEAST_S = 0.008
+"""Shortest first echo period that the generic shaped pulses fit into."""
 FIELD_STEP_MHZ = 0.05
 """Carriers of a study differ by some hundred Hz; sets are simulated on this grid and stretched by at most 0.02 %."""
 GENERIC_PULSES = (
@@ -197,6 +199,11 @@ def foreseen(scan: NiftiMrs, sidecar: dict[str, Any], settings: BasisSection, pa
     return (*assumed, *check_match(basis, scan.spectrum, allow_te_mismatch=settings.allow_te_mismatch))
 
 
+def first_echo_period(echo_time: float) -> float:
+    """Return the first echo period of PRESS in seconds where only TE is known; never more than half of it."""
+    return min(echo_time / 2, max(PRESS_TE1_SHARE * echo_time, PRESS_TE1_LEAST_S))
+
+
 def simulated(
     spectrum: Spectrum,
     settings: BasisSection,
@@ -222,11 +229,9 @@ def simulated(
     assumed += other_sequence(settings.sequence, sequence_stated)
     te1, te2 = settings.te1, settings.te2
     if sequence == "press" and te1 is None and te2 is None:
-        te1 = PRESS_TE1_SHARE * spectrum.echo_time
+        te1 = first_echo_period(spectrum.echo_time)
         te2 = spectrum.echo_time - te1
-        assumed.append(
-            f"[basis] te1 is not set: {PRESS_TE1_SHARE:.0%} of TE are taken as the first echo period of PRESS"
-        )
+        assumed.append(f"[basis] te1 is not set: {1e3 * te1:.3g} ms are taken as the first echo period of PRESS")
     elif sequence == "press":
         te1 = spectrum.echo_time - (te2 or 0.0) if te1 is None else te1
         te2 = spectrum.echo_time - te1 if te2 is None else te2

@@ -197,7 +197,8 @@ def components_figure(ppm: FloatArray, components: Mapping[str, AnyArray]) -> Fi
     axis, *curves = _descending(ppm, *(components[name] for name in names))
     fig = new_figure(7.4, 0.55 + 0.19 * max(len(names), 4))
     ax = fig.subplots()
-    fig.subplots_adjust(left=0.075, right=0.99, top=0.99, bottom=0.42 / fig.get_figheight())
+    left = max(0.075, 0.0113 * max(map(len, names), default=0))  # room for the longest name
+    fig.subplots_adjust(left=left, right=0.99, top=0.99, bottom=0.42 / fig.get_figheight())
     spacing = _scale(*curves) * 0.16
     for row, curve in enumerate(curves):
         ax.plot(axis, curve - row * spacing, color=ACCENT, lw=0.8)
