@@ -23,6 +23,7 @@ from mrs_pipeline.fit.components import (
     measured_components,
     seen,
 )
+from mrs_pipeline.fit.lineshape import LineshapeReach, lineshape_reach
 from mrs_pipeline.fit.model import Model, make_model
 from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.priors import PeakFamily, Priors, family_ratio_rows, load_priors, metabolite_ratio_rows
@@ -31,7 +32,6 @@ from mrs_pipeline.fit.selection import Search, no_search, stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
 from mrs_pipeline.fit.start import find_shift_and_phase, noise_sd
 from mrs_pipeline.fit.summary import summarise
-from mrs_pipeline.fit.uncertainty import scaled_inverse
 from mrs_pipeline.fit.verdict import findings, residual
 from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
 
@@ -41,8 +41,6 @@ COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
 TOLERANCES = (1e-2, 1e-5)
 """Relative change of cost at which the first and the second full fit stop; tighter ones change nothing but the time."""
-LINESHAPE_SHARES = np.linspace(0.0, 1.0, 9)
-"""How far the prior of the lineshape may reach, alike likely: 0 close to a Voigt line, 1 far from it."""
 ARTEFACT_PPM = (0.6, 1.75)
 ARTEFACT_SPACING_PPM = 0.12
 ARTEFACT_DEPTH = 8.0
@@ -78,22 +76,6 @@ class Prepared:
     noise: float
     priors: Priors
     unseen: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LineshapeReach:
-    """How far from a Voigt line a spectrum asks the prior to reach.
-
-    Parameters
-    ----------
-    share
-        Posterior mean of the place between the prior close to a Voigt line (0) and the one far from it (1).
-    gain
-        Twice the log evidence of the far one over the close one.
-    """
-
-    share: float
-    gain: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,60 +270,10 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         spent += objective.evaluations
         if auto and reach is None:
             near = _model(prepared, settings, ppm, "near")
-            reach = lineshape_reach(objective, solution.theta, near)
+            left = _effective_noise(objective, solution.theta, noise * 1e-3)
+            reach = lineshape_reach(objective, solution.theta, near, left)
             model = near.reaching(model, reach.share)
     return Fitted(prepared, objective, solution, ppm, spent, search, reach)
-
-
-def lineshape_reach(wide: Objective, theta: FloatArray, near: Model) -> LineshapeReach:
-    r"""Find by evidence how far from a Voigt line the prior should let the common line go.
-
-    Parameters
-    ----------
-    wide, theta
-        Problem with the wide priors, and its solution.
-    near
-        The same model with the narrow ones.
-
-    Notes
-    -----
-    Laplace's approximation (MacKay 1992, doi:10.1162/neco.1992.4.3.415). With the posterior mean :math:`\mu` and
-    covariance :math:`C` of the lineshape parameters under the wide prior :math:`S_w` the likelihood is a Gaussian with
-    :math:`V^{-1} = C^{-1} - S_w^{-1}` and mean :math:`m = VC^{-1}\mu`, so that any prior :math:`S` has
-    :math:`-2\ln E = \ln|I + SV^{-1}| + m^T(V + S)^{-1}m`. That is evaluated for prior SDs between the narrow and the
-    wide ones, :math:`s_n^{1-q}s_w^q`, and q averaged with the evidence as weight: the mean moves smoothly with the
-    data, where the best value would jump. The noise is what the fit leaves over, where that is less than what it was
-    weighed with.
-    """
-    names = [wide.model.names[position] for position in wide.varying]
-    shape = np.array([name.startswith(("eddy_", "envelope_")) for name in names])
-    jacobian = wide.jacobian(theta)
-    curvature = jacobian.T @ jacobian
-    across = curvature[np.ix_(shape, ~shape)]
-    others = scaled_inverse(curvature[np.ix_(~shape, ~shape)])
-    likelihood = curvature[np.ix_(shape, shape)] - across @ others @ across.T
-    place = wide.varying[shape]
-    prior = np.diag(1.0 / wide.model.sd[place] ** 2)
-    pull = likelihood @ theta[place]  # C^-1 mu = V^-1 m
-    left = _effective_noise(wide, theta, wide.noise_sd * 1e-3)
-    tempered = max((wide.noise_sd / left) ** 2, 1.0)
-    information = tempered * (likelihood - prior)
-    sds = [near.sd[place] ** (1.0 - share) * wide.model.sd[place] ** share for share in LINESHAPE_SHARES]
-    scores = np.array([_minus_log_evidence(information, tempered * pull, sd) for sd in sds])
-    weight = np.exp(-0.5 * (scores - scores.min()))
-    return LineshapeReach(float(LINESHAPE_SHARES @ weight / weight.sum()), float(scores[0] - scores[-1]))
-
-
-def _minus_log_evidence(information: FloatArray, pull: FloatArray, sd: FloatArray) -> float:
-    """Minus twice the log evidence of a prior of mean zero, up to what does not depend on it.
-
-    Notes
-    -----
-    With :math:`b = V^{-1}m`: :math:`m^T(V+S)^{-1}m = b^T V b - b^T(V^{-1} + S^{-1})^{-1}b`; the first term is common.
-    """
-    scaled = sd[:, None] * information * sd
-    _, volume = np.linalg.slogdet(np.eye(sd.size) + scaled)
-    return float(volume - (sd * pull) @ np.linalg.solve(np.eye(sd.size) + scaled, sd * pull))
 
 
 def _axis(model: Model, prepared: Prepared) -> FloatArray:

@@ -37,7 +37,9 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     model = objective.model
     amplitudes = objective.at(theta).solution.amplitudes
     curves = _curves(fitted)
-    spread = covariances(objective, theta, prepared.noise, fitted.search, _basis_error(prepared))
+    reach = fitted.lineshape
+    choice = None if reach is None else reach.choice
+    spread = covariances(objective, theta, prepared.noise, fitted.search, _basis_error(prepared), choice)
     fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
     found = findings(fitted)
     flags = flags + tuple(finding.code for finding in found)
@@ -77,8 +79,8 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
             "whiteness": whiteness(residual(fitted)),
             **{f"structure_{name}": value for name, value in structure(fitted).items()},
             "effective_dimensions": _dimensions(fitted),
-            "lineshape_gain": None if fitted.lineshape is None else fitted.lineshape.gain,
-            "lineshape_share": None if fitted.lineshape is None else fitted.lineshape.share,
+            "lineshape_gain": None if reach is None else reach.gain,
+            "lineshape_share": None if reach is None else reach.share,
             **{f"prior_scale_{family}": value for family, value in spread.prior_scale.items()},
         },
     )

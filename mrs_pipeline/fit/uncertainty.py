@@ -49,6 +49,22 @@ class Covariances:
 
 
 @dataclass(frozen=True, eq=False)
+class LineshapeChoice:
+    """How the reach of the lineshape's prior, which the data choose, moves with them.
+
+    Parameters
+    ----------
+    response
+        Change of the chosen place per unit of the data, shape ``(n,)``.
+    widening
+        Change of the log prior SD of each nonlinear parameter with the place, shape ``(p,)``.
+    """
+
+    response: FloatArray
+    widening: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Information:
     """Full problem at a solution, in units of the fit's noise SD.
 
@@ -81,7 +97,12 @@ class Information:
 
 
 def covariances(
-    objective: Objective, theta: FloatArray, noise_sd: float, search: Search, basis: BasisError | None = None
+    objective: Objective,
+    theta: FloatArray,
+    noise_sd: float,
+    search: Search,
+    basis: BasisError | None = None,
+    lineshape: LineshapeChoice | None = None,
 ) -> Covariances:
     r"""Compute the three covariances at a solution.
 
@@ -95,44 +116,59 @@ def covariances(
         What the choice of the baseline stiffness does to the amplitudes.
     basis
         Errors of the basis signals; ``None`` where they count as exact.
+    lineshape
+        How the reach of the lineshape's prior was chosen; ``None`` where it was set.
 
     Notes
     -----
-    Sampling: :math:`H^{-1}J^TW^2J H^{-1}` with the weights :math:`W`, the noise of the data and the Hessian
-    :math:`H = F - \sum r\,\partial^2m` (:func:`hessian_inverse`), plus ``search.drawn``: another draw of the noise may
-    pick another stiffness. Total: the same with the fit's noise SD and ``search.plausible``, plus
+    Sampling: :math:`RR^T` with the reaction of the estimate to the noise :math:`R = H^{-1}J^TW + vq^T`, the weights
+    :math:`W`, the noise of the data and the Hessian :math:`H = F - \sum r\,\partial^2m` (:func:`hessian_inverse`), plus
+    ``search.drawn``: another draw of the noise may pick another stiffness. It also moves the reach of the lineshape's
+    prior by :math:`q^Te`, and that the estimate by :math:`v = H^{-1}\,2\theta\,(\ln s)'/s^2`, since
+    :math:`H\,d\theta = -d(\theta/s^2)`. Total: the same with the fit's noise SD and ``search.plausible``, plus
     :math:`H^{-1}(\kappa P_\mathrm{own} + P_\mathrm{baseline})H^{-1}` and what errors of the basis do
     (:mod:`mrs_pipeline.fit.basis_error`). With :math:`\kappa = 1`, no misfit and an exact basis this is the posterior
     covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior cost over its expectation
     :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
     """
     problem = information(objective, theta)
-    jacobian = problem.jacobian
     plain, inverse = hessian_inverse(problem)
-    noisy = jacobian * objective.weight[:, None]
-    spread = inverse @ (noisy.T @ noisy) @ inverse
     kappa = prior_scales(problem, plain)
-    moved = inverse @ (problem.own.T * np.sqrt([kappa[family] for family in problem.families]))
-    total = spread + moved @ moved.T + inverse @ problem.penalty @ inverse
-    share = (noise_sd / objective.noise_sd) ** 2
     first, count, _ = problem.counts
-    block = np.s_[first : first + count, first : first + count]
-    moved_basis = 0.0 if basis is None else _basis_spread(problem, objective, theta, inverse, basis)
+    ours = inverse[first : first + count]
+    moved_by_data = reaction(objective, theta, problem, inverse, lineshape)
+    spread = moved_by_data @ moved_by_data.T
+    moved = ours @ (problem.own.T * np.sqrt([kappa[family] for family in problem.families]))
+    total = objective.noise_sd**2 * spread + moved @ moved.T + ours @ problem.penalty @ ours.T
     return Covariances(
-        share * bound(problem, objective),
-        share * spread[block] + search.drawn,
-        total[block] + search.plausible + moved_basis,
+        (noise_sd / objective.noise_sd) ** 2 * bound(problem, objective),
+        noise_sd**2 * spread + search.drawn,
+        total + search.plausible + (0.0 if basis is None else _basis_spread(objective, theta, moved_by_data, basis)),
         kappa,
     )
 
 
-def _basis_spread(
-    problem: Information, objective: Objective, theta: FloatArray, inverse: FloatArray, basis: BasisError
+def reaction(
+    objective: Objective,
+    theta: FloatArray,
+    problem: Information,
+    inverse: FloatArray,
+    lineshape: LineshapeChoice | None = None,
 ) -> FloatArray:
+    """Change of the amplitudes per unit of the data at each point, shape ``(K, n)``; see :func:`covariances`."""
+    first, count, _ = problem.counts
+    ours = inverse[first : first + count]
+    direct = (ours @ problem.jacobian.T) * (objective.weight / objective.noise_sd)
+    if lineshape is None:
+        return np.asarray(direct)
+    model, varying = objective.model, objective.varying
+    push = 2.0 * lineshape.widening * (theta - model.mean) / model.sd**2
+    return np.asarray(direct + np.outer(ours[:, :first] @ push[varying], lineshape.response))
+
+
+def _basis_spread(objective: Objective, theta: FloatArray, reaction: FloatArray, basis: BasisError) -> FloatArray:
     """Covariance over the errors of the basis at a solution, shape ``(K, K)``."""
     point = objective.at(theta)
-    first, count, _ = problem.counts
-    reaction = (inverse[first : first + count] @ problem.jacobian.T) * (objective.weight / objective.noise_sd)
     signals = point.spectra.real * point.solution.amplitudes[:, None]
     return basis_spread(reaction, signals, windows(objective.model.offset_hz, basis.window_hz), basis.sd)
 

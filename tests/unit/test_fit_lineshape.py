@@ -7,8 +7,13 @@ from mrs_pipeline.basis import simulate_basis
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.fit import fit_spectrum
 from mrs_pipeline.fit.components import MACROMOLECULES, assemble
+from mrs_pipeline.fit.engine import prepare
+from mrs_pipeline.fit.lineshape import lineshape_reach
 from mrs_pipeline.fit.model import lineshape_splines, make_model, spline_centres
+from mrs_pipeline.fit.objective import Objective
 from mrs_pipeline.fit.priors import load_priors
+from mrs_pipeline.fit.solver import solve
+from mrs_pipeline.fit.uncertainty import hessian_inverse, information, reaction
 from mrs_pipeline.spectrum import Spectrum
 
 MHZ, DWELL, POINTS = 127.7, 5e-4, 2048
@@ -108,6 +113,47 @@ def test_the_reach_of_the_lineshape_grows_with_the_skew_and_does_not_jump(basis)
     steps = np.diff(shares)
     assert steps.min() > -0.1
     assert steps.max() < 0.4
+
+
+def test_the_reaction_to_the_data_has_the_choice_of_the_lineshape_in_it(basis):
+    """Other noise moves the place of the prior, and that the amplitudes: finite differences of both fits in a row."""
+    skewed = np.log((2.0 + np.exp(2j * np.pi * 2.5 * TIME)) / 3.0)
+    prepared = prepare(brain(basis, gaussian(5.0) + skewed), basis, FitSection(macromolecules="none"))
+    near, wide = (
+        make_model(
+            prepared.spectrum, prepared.components, prepared.priors, (0.5, 4.2), lineshape=shape, first_order=True
+        )
+        for shape in ("near", "asymmetric")
+    )
+    data = near.to_window(prepared.spectrum.fid).real
+    rows = np.zeros((0, len(prepared.components)))
+
+    def fitted(values, first_start, second_start):
+        first = Objective(wide, values, prepared.noise, None, 0.0, rows)
+        found = solve(first, first_start, tolerance=1e-13, max_evaluations=300).theta
+        reach = lineshape_reach(first, found, near, prepared.noise)
+        second = Objective(near.reaching(wide, reach.share), values, prepared.noise, None, 0.0, rows)
+        theta = solve(second, second_start, tolerance=1e-13, max_evaluations=300).theta
+        return found, reach, second, theta, second.at(theta).solution.amplitudes
+
+    start = np.where(np.arange(near.start.size) == near.index["gauss"], 5.0, near.start)
+    found, reach, second, theta, _ = fitted(data, start, start)
+    problem = information(second, theta)
+    inverse = hessian_inverse(problem)[1]
+    direct = reaction(second, theta, problem, inverse)
+    whole = reaction(second, theta, problem, inverse, reach.choice)
+    rng = np.random.default_rng(7)
+    moved, expected, without, places = [], [], [], []
+    for _ in range(4):
+        step = 0.02 * prepared.noise * rng.standard_normal(data.size)
+        up, down = fitted(data + step, found, theta), fitted(data - step, found, theta)
+        moved.append(up[-1] - down[-1])
+        expected.append(2.0 * whole @ step)
+        without.append(2.0 * direct @ step)
+        places.append((up[1].share - down[1].share, 2.0 * float(reach.choice.response @ step)))
+    seen, ours = np.array(places).T
+    assert np.linalg.norm(ours - seen) < 0.1 * np.linalg.norm(seen)
+    assert np.linalg.norm(np.subtract(moved, expected)) < 0.1 * np.linalg.norm(np.subtract(moved, without))
 
 
 def test_curvature_is_the_second_derivative_of_the_model(basis):
