@@ -159,7 +159,7 @@ def _links(bids_dir: Path, item: Published) -> tuple[dict[str, Any], list[str]]:
         if uris:
             fields["ReferenceSignal"] = uris[0] if len(uris) == 1 else uris
         warnings += link.warnings
-    image, said = link_anatomical({}, _candidates(visit / "anat", "T1w"), bids_dir, subject)
+    image, said = link_anatomical(entities, {}, _candidates(visit / "anat", "T1w"), bids_dir, subject)
     if image is not None:
         fields["AnatomicalImage"] = bids_uri(image, bids_dir)
     if entities.suffix == "svs":

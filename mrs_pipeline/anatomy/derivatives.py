@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,16 +85,22 @@ def _files(root: Path, tool: Mapping[str, Any], globs: Sequence[str], names: Map
     """First complete set of files that a tool's patterns give."""
     wanted = tool.get("labels", {"labels": ""})
     for pattern in globs:
-        found = {tissue: _first(root, pattern.format(label=label, **names)) for tissue, label in wanted.items()}
+        found = {tissue: _first(root, pattern.format(label=label, **names), names) for tissue, label in wanted.items()}
         complete = {tissue: path for tissue, path in found.items() if path is not None}
         if len(complete) == len(wanted):
             return complete
     return {}
 
 
-def _first(root: Path, pattern: str) -> Path | None:
-    """First match in sorted order that is not in a standard space."""
-    return next((path for path in sorted(root.glob(pattern)) if STANDARD_SPACE not in path.name), None)
+def _first(root: Path, pattern: str, names: Mapping[str, str]) -> Path | None:
+    """First match in sorted order that is not in a standard space and of nobody and no visit else."""
+    matches = (path for path in sorted(root.glob(pattern)) if STANDARD_SPACE not in path.name)
+    return next((path for path in matches if _belongs(path.relative_to(root).as_posix(), names)), None)
+
+
+def _belongs(path: str, names: Mapping[str, str]) -> bool:
+    """Whether every label in a path is the scan's own: a glob for sub-1 also finds sub-10."""
+    return all(set(re.findall(f"{entity}-([0-9A-Za-z]+)", path)) <= {label} for entity, label in names.items() if label)
 
 
 def maps_from_derivatives(

@@ -82,6 +82,8 @@ def voxel_mask(affine: npt.ArrayLike, t1w_image: Image, *, subdivisions: int = S
     edge = np.all(np.abs(centres) - reach < 0.5, axis=1) & ~inside
     share = inside.astype(float)
     share[edge] = _sampled(centres[edge], to_box[:3, :3], subdivisions)
+    if not share.any():
+        raise _outside()
     mask = np.zeros(t1w_image.shape[:3])
     mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = share.reshape(grid.shape[:3])
     return mask
@@ -104,11 +106,15 @@ def _index_range(to_box: FloatArray, shape: tuple[int, ...]) -> tuple[npt.NDArra
     low = np.maximum(np.floor(index.min(axis=0)).astype(np.int64), 0)
     high = np.minimum(np.ceil(index.max(axis=0)).astype(np.int64) + 1, np.array(shape[:3]))
     if np.any(high <= low):
-        raise InputError(
-            "the spectroscopy voxel lies outside the T1w image",
-            remedy="check that spectrum and T1w were measured in one session and that both keep scanner coordinates",
-        )
+        raise _outside()
     return low, high
+
+
+def _outside() -> InputError:
+    return InputError(
+        "the spectroscopy voxel lies outside the T1w image",
+        remedy="check that spectrum and T1w were measured in one session and that both keep scanner coordinates",
+    )
 
 
 def _sampled(centres: FloatArray, step: FloatArray, n: int) -> FloatArray:

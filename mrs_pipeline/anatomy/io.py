@@ -40,7 +40,8 @@ def read_tissue_table(path: str | Path, participant_id: str, session: str | None
     ----------
     path
         TSV with participant_id, session, voi, GM, WM, CSF (fractions, or percentages summing to 100); optionally
-        GM_sd, WM_sd, CSF_sd. A cell of session or voi that is n/a or empty matches every scan.
+        GM_sd, WM_sd, CSF_sd (n/a or empty: not known). A cell of session or voi that is n/a or empty matches every
+        scan.
     participant_id
         With or without the ``sub-`` prefix.
     session, voi
@@ -98,7 +99,8 @@ def _fractions(row: dict[str, str], path: Path, wanted: str) -> TissueFractions:
     """Turn a row into fractions, percentages accepted."""
     try:
         values = [float(row[name]) for name in ("GM", "WM", "CSF")]
-        errors = [float(row[f"{name}_sd"]) for name in ("GM", "WM", "CSF")] if "GM_sd" in row else None
+        given = [(row.get(f"{name}_sd") or "n/a").strip() for name in ("GM", "WM", "CSF")]
+        errors = None if "n/a" in given else [float(cell) for cell in given]
     except (TypeError, ValueError, KeyError) as error:
         raise InputError(
             f"the row of {wanted} holds no numbers ({error})", remedy="give GM, WM, CSF as numbers", path=path

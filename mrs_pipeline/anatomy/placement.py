@@ -85,10 +85,10 @@ def place(
 
 
 def _distance(mask: FloatArray, target: npt.NDArray[np.bool_], spacing: FloatArray) -> float:
-    """Shortest distance in mm from the voxel (mask above one half) to a region; 0 where they touch."""
+    """Shortest distance in mm from the voxel (mask above one half of its largest) to a region; 0 where they touch."""
     from scipy import ndimage
 
-    inside = mask > 0.5
+    inside = mask > 0.5 * mask.max()
     if (inside & target).any():
         return 0.0
     reach = np.ceil(60.0 / spacing).astype(int)  # a crop keeps the distance transform small

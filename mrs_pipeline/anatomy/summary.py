@@ -11,6 +11,7 @@ from mrs_pipeline.anatomy.geometry import Image, coverage
 from mrs_pipeline.anatomy.io import TissueMaps, load_maps, load_regions
 from mrs_pipeline.anatomy.placement import check_name, displaced_fractions, place
 from mrs_pipeline.config import TissueSection
+from mrs_pipeline.errors import InputError
 from mrs_pipeline.spectrum import FloatArray
 
 
@@ -67,6 +68,10 @@ def describe_voxel(
         if voi in expected and mni is not None:
             record["name"] = "elsewhere" if complaint else "as expected"
     if settings.chemical_shift_mm is not None:
-        boxes = displaced_fractions(affine, t1w, load_maps(maps), settings.chemical_shift_mm, transmitter_ppm)
+        try:
+            boxes = displaced_fractions(affine, t1w, load_maps(maps), settings.chemical_shift_mm, transmitter_ppm)
+        except InputError as error:
+            boxes = {}
+            warnings.append(f"no fractions of the boxes displaced by chemical shift: {error.problem}")
         record["displaced"] = {name: {"gm": f.gm, "wm": f.wm, "csf": f.csf} for name, f in boxes.items()}
     return {**record, "warnings": warnings}

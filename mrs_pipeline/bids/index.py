@@ -186,7 +186,7 @@ def _scan(item: Candidate, references: list[Candidate], images: list[Candidate],
         sidecar, trouble = {}, (str(error),)
     # a reference of another acquisition of inverted or foreign nuclei was left aside before
     link: Link = link_reference(entities, sidecar, references, root, subject_dir)
-    t1w, anatomical = link_anatomical(sidecar, images, root, subject_dir)
+    t1w, anatomical = link_anatomical(entities, sidecar, images, root, subject_dir)
     return Scan(
         participant_id=f"sub-{entities.sub}",
         session=entities.ses,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,17 +110,24 @@ def _water_link(scan: Entities, named: list[Candidate], candidates: Sequence[Can
 
 
 def link_anatomical(
-    sidecar: Mapping[str, Any], candidates: Sequence[Candidate], root: Path, subject_dir: Path
+    scan: Entities, sidecar: Mapping[str, Any], candidates: Sequence[Candidate], root: Path, subject_dir: Path
 ) -> tuple[Path | None, tuple[str, ...]]:
     """Find the T1w image of the same visit: ``AnatomicalImage``, else the one beside the spectrum.
 
-    Another visit's image is never taken: the voxel's coordinates do not hold there. That there is none is no warning
-    here: whether it is missed depends on the source of the tissue fractions (``TissueSection.needs_t1w``).
+    Another visit's image is taken only where ``AnatomicalImage`` names it, with a warning: the voxel's coordinates do
+    not hold there. That there is none is no warning here: whether it is missed depends on the source of the tissue
+    fractions (``TissueSection.needs_t1w``).
     """
     warnings: list[str] = []
     for uri in _as_list(sidecar.get("AnatomicalImage")):
         found = resolve_uri(uri, root, subject_dir)
         if found is not None:
+            stated = dict(re.findall("(sub|ses)-([0-9A-Za-z]+)_", found.name))
+            if any(label != getattr(scan, key) for key, label in stated.items()):
+                warnings.append(
+                    f"AnatomicalImage names {found.name}, of another participant or visit: the voxel lies where its "
+                    "coordinates say only if both scans share them"
+                )
             return found, tuple(warnings)
         warnings.append(f"AnatomicalImage names a file that is not there: {uri}")
     if not candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,12 @@ class SegmentOutput(TraitedSpec):
     record = File(exists=True, desc="how the maps were made")
 
 
+def visit_of(t1w: str, session: str) -> str | None:
+    """Return the visit a T1w's name states, else the scan's: ``AnatomicalImage`` may name another visit's image."""
+    found = re.search("_ses-([0-9A-Za-z]+)", Path(t1w).name)
+    return found[1] if found else session or None
+
+
 class Segment(MrsInterface):
     """Make tissue maps of one T1w, or bring those a site already has onto its grid."""
 
@@ -55,7 +62,8 @@ class Segment(MrsInterface):
         if settings.source == "segment":
             maps = segment(t1w, cwd, settings)
         else:
-            maps = maps_from_derivatives(folder, self.inputs.participant_id, self.inputs.session or None, t1w, cwd)
+            visit = visit_of(t1w, self.inputs.session)
+            maps = maps_from_derivatives(folder, self.inputs.participant_id, visit, t1w, cwd)
         return {
             "gm": maps.gm,
             "wm": maps.wm,

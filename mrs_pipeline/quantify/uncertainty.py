@@ -75,7 +75,7 @@ def propagate(
     variance = (value**2 + fit**2) * (1 + water**2) * np.mean(both**2) - (value * both.mean()) ** 2
     drawn = (value + fit * z[FIT]) * both * np.exp(water * z[WATER])
     lo, hi = np.quantile(drawn, (0.025, 0.975))
-    by_fit = fit / value if value else float("nan")
+    by_fit = fit / abs(value) if value else float("nan")
     budget = Budget(
         metabolite, unit, by_fit, water, float(by_tissue.std()), float(by_constants.std()), float(lo), float(hi)
     )

@@ -46,7 +46,8 @@ else:
 """
 
 
-def test_fsl_on_the_path_gives_its_maps_to_the_pipeline(tmp_path, monkeypatch):
+@pytest.mark.parametrize("session", ["bl", "w12"])  # a scan of w12 whose sidecar names the image of bl
+def test_fsl_on_the_path_gives_its_maps_to_the_pipeline(tmp_path, monkeypatch, session):
     import json
     import os
     import sys
@@ -72,9 +73,10 @@ def test_fsl_on_the_path_gives_its_maps_to_the_pipeline(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     settings = json.dumps({"source": "fsl"})
-    done = Segment(t1w=str(t1w), participant_id="sub-01", session="bl", settings=settings).run(cwd=str(tmp_path))
+    done = Segment(t1w=str(t1w), participant_id="sub-01", session=session, settings=settings).run(cwd=str(tmp_path))
     maps = read_maps(tmp_path)
     assert "FSL FAST" in maps.source
+    assert maps.warnings == ()
     found = fractions(voxel_mask(np.diag([20.0, 20, 20, 1]), nib.load(t1w)), load_maps(maps))
     assert (found.gm, found.wm, found.csf) == pytest.approx((0.5, 0.3, 0.2), abs=1e-3)
     assert done.outputs.gm.endswith("label-GM_probseg.nii.gz")

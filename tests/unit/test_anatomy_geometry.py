@@ -181,6 +181,20 @@ def test_place_says_what_leaves_the_head_and_how_far_things_are():
     assert leaving.skull_mm == 0.0
 
 
+def test_a_box_that_hardly_touches_the_image_has_a_place_and_one_that_does_not_is_refused():
+    image = Grid((60, 60, 60), np.eye(4))
+    regions = np.full(image.shape, 2, dtype=np.uint8)
+    regions[40:, :, :] = 4
+    corner = box((10, 10, 10), centre=(-5.3, -5.3, -5.3))
+    mask = voxel_mask(corner, image)
+    assert 0 < mask.max() < 0.5
+    assert place(mask, corner, image, regions).ventricle_mm == pytest.approx(40.0)  # voxel 0 to 40
+    small = box((0.5, 0.5, 0.5), centre=(30, 30, 30))
+    assert place(voxel_mask(small, image), small, image, regions).ventricle_mm == pytest.approx(10.0)
+    with pytest.raises(InputError, match="outside the T1w"):
+        voxel_mask(box((10, 10, 10), (0, 0, 45), (-6.4, -6.4, 20)), image)
+
+
 def test_name_check_catches_swapped_labels():
     expected = {"acc": ((0.0, 30.0, 24.0), 20.0), "pcc": ((0.0, -52.0, 26.0), 20.0)}
     assert check_name("acc", (2.0, 28.0, 20.0), expected) is None

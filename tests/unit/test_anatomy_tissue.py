@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from mrs_pipeline.anatomy import (
     TissueFractions,
+    describe_voxel,
     find_derivatives,
     fractions,
     load_maps,
@@ -20,6 +21,7 @@ from mrs_pipeline.anatomy import (
     voxel_mask,
 )
 from mrs_pipeline.anatomy.mixture import classify
+from mrs_pipeline.config import TissueSection
 from mrs_pipeline.errors import InputError
 
 HEADER = "participant_id\tsession\tvoi\tGM\tWM\tCSF\n"
@@ -45,6 +47,14 @@ def test_table_row_of_the_scan(tmp_path):
 def test_table_with_errors_of_its_own(tmp_path):
     path = table(tmp_path, "01\t\t\t0.6\t0.3\t0.1\t0.01\t0.02\t0.03\n", HEADER[:-1] + "\tGM_sd\tWM_sd\tCSF_sd\n")
     assert read_tissue_table(path, "01", None, None).sd == (0.01, 0.02, 0.03)
+
+
+@pytest.mark.parametrize("unknown", ["n/a\tn/a\tn/a", "\t\t", "0.01\t0.02\tn/a"])
+def test_errors_that_a_row_does_not_know_are_those_of_segmentation(tmp_path, unknown):
+    path = table(tmp_path, f"01\t\t\t0.6\t0.3\t0.1\t{unknown}\n", HEADER[:-1] + "\tGM_sd\tWM_sd\tCSF_sd\n")
+    found = read_tissue_table(path, "01", None, None)
+    assert found.gm == pytest.approx(0.6)
+    assert found.sd == (0.04, 0.04, 0.03)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +193,48 @@ def test_maps_of_the_visit_come_before_those_of_the_participant(tmp_path):
         f"sub-01_ses-bl_label-{name}_probseg.nii.gz" for name in ("GM", "WM", "CSF")
     }
     assert not find_derivatives(tmp_path, "sub-01", "w12").of_session
+
+
+@pytest.mark.parametrize("folder", ["spm/c{}{}_T1w.nii", "cat12/mri/p{}{}_T1w.nii.gz", "fast/{1}_T1w_pve_{0}.nii.gz"])
+@pytest.mark.parametrize(
+    ("scan", "session", "other"), [("sub-1", None, "sub-10"), ("sub-1_ses-2", "2", "sub-1_ses-20")]
+)
+def test_maps_of_a_label_that_starts_alike_are_not_taken(tmp_path, folder, scan, session, other):
+    for name in (scan, other):
+        for label in "0123":
+            save(np.ones((4, 4, 4), dtype=np.float32), tmp_path / folder.format(label, name))
+    found = find_derivatives(tmp_path, "sub-1", session)
+    assert all(f"{scan}_T1w" in path.name for path in found.files.values())
+    for path in found.files.values():
+        path.unlink()
+    with pytest.raises(InputError, match="no tissue maps of sub-1"):
+        find_derivatives(tmp_path, "sub-1", session)
+
+
+def test_maps_of_another_visit_are_not_those_of_the_participant(tmp_path):
+    for label in "123":
+        save(np.ones((4, 4, 4), dtype=np.float32), tmp_path / f"c{label}sub-01_ses-w12_T1w.nii")
+    assert find_derivatives(tmp_path, "sub-01", "w12").of_session
+    with pytest.raises(InputError, match="no tissue maps of sub-01 bl"):
+        find_derivatives(tmp_path, "sub-01", "bl")
+
+
+def test_a_displaced_box_that_leaves_the_brain_is_a_warning(tmp_path):
+    for name, data in tissue_images().items():
+        save(data, tmp_path / "derivatives" / f"sub-01/anat/sub-01_label-{name.upper()}_probseg.nii.gz")
+    t1w = tmp_path / "sub-01_T1w.nii.gz"
+    save(np.zeros((40, 40, 40), dtype=np.float32), t1w)
+    maps = maps_from_derivatives(tmp_path / "derivatives", "sub-01", None, t1w, tmp_path / "out")
+    image, box = nib.load(t1w), np.diag([16.0, 16, 16, 1])
+    near, far = (
+        describe_voxel(box, voxel_mask(box, image), image, maps, TissueSection(chemical_shift_mm=(mm, 0, 0)), None)
+        for mm in (1.0, 60.0)
+    )
+    assert near["displaced"]["NAA"]["wm"] == pytest.approx(1.0, abs=0.01)
+    assert far["displaced"] == {}
+    assert far["warnings"] == [
+        "no fractions of the boxes displaced by chemical shift: the spectroscopy voxel lies outside the T1w image"
+    ]
 
 
 def test_nothing_found_is_said(tmp_path):

@@ -28,6 +28,18 @@ def tree(root, files):
     return root
 
 
+@pytest.mark.parametrize("image", ["sub-01/ses-bl/anat/sub-01_ses-bl_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz"])
+def test_an_image_of_another_visit_or_participant_is_taken_only_by_name_and_said(tmp_path, image):
+    visit = "sub-01/ses-w12"
+    files = {f"{visit}/mrs/sub-01_ses-w12_svs.nii.gz": None, f"{visit}/mrs/sub-01_ses-w12_mrsref.nii.gz": None}
+    own = f"{visit}/anat/sub-01_ses-w12_T1w.nii.gz"
+    for named, said in ((image, 1), (own, 0)):
+        link = {f"{visit}/mrs/sub-01_ses-w12_svs.json": {"AnatomicalImage": f"bids::{named}"}}
+        (scan,) = index(tree(tmp_path, {**files, image: None, own: None, **link}))
+        assert scan.t1w == tmp_path / named
+        assert sum("of another participant or visit" in warning for warning in scan.warnings) == said
+
+
 def test_scan_of_a_visit(tmp_path):
     base = "sub-01/ses-bl"
     root = tree(

@@ -480,6 +480,22 @@ def test_a_metabolite_of_amplitude_zero_still_has_an_uncertainty():
     assert budget.lo < 0 < budget.hi
 
 
+def test_the_budget_of_a_negative_amplitude_is_a_standard_deviation():
+    result = quantify(LinearFit({"GABA": -0.1}, [[0.04]]), water_fit(55000.0, 400.0), SPREAD, TIMING, QuantifySection())
+    assert [budget.fit for budget in result.budgets] == pytest.approx([2.0, 2.0, 2.0])
+
+
+@pytest.mark.parametrize("mhz", [63.87, 298.0])
+def test_without_published_slopes_age_is_left_out_and_that_is_said(mhz):
+    old = replace(TIMING, carrier_mhz=mhz, age=70.0)
+    plain, aged = (
+        quantify(LinearFit({"NAA": 1.0}), water_fit(5000.0), EXACT, old, QuantifySection(age_dependence=asked))
+        for asked in (False, True)
+    )
+    assert aged.rows[0].molal == plain.rows[0].molal
+    assert aged.warnings == ("age dependence: the preset has none for this field", *plain.warnings)
+
+
 def test_alpha_correction_removes_the_tissue_dependence_it_models():
     # grey matter 10, white 5 mmol per litre: the alpha-corrected value is grey matter's at any mixture
     c = load_constants("default", MHZ)

@@ -229,6 +229,24 @@ def test_values_read_in_papers():
 
 
 @pytest.mark.parametrize(
+    ("name", "key", "seconds", "doi"),
+    [
+        # Puts 2013: 1.31 s; Edden 2012: 88 +- 12 ms; Choi 2013: 397 +- 44 ms; Ganji 2012: 181 and 180 ms;
+        # Madan 2015: 240 ms
+        ("GABA", "t1_gm", 1.31, "10.1002/jmri.23817"),
+        ("GABA", "t2_gm", 0.088, "10.1002/jmri.22865"),
+        ("GSH", "t1_gm", 0.397, "10.1002/nbm.2815"),
+        ("Glu", "t2_gm", 0.1805, "10.1002/nbm.1767"),
+        ("Lac", "t2_gm", 0.240, "10.1002/mrm.25352 (brain tumours)"),
+    ],
+)
+def test_sources_of_the_gannet_preset_say_what_it_takes_from_them(name, key, seconds, doi):
+    constant = load_constants("gannet", MHZ["3"]).metabolite(name)[key]
+    assert constant.value == pytest.approx(seconds, rel=0.01)
+    assert constant.doi == doi
+
+
+@pytest.mark.parametrize(
     ("name", "key", "regions"),
     [
         # Marjanska 2012 at 7 T: occipital, motor, basal ganglia, cerebellum, ms
