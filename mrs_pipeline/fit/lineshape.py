@@ -57,8 +57,8 @@ def lineshape_reach(wide: Objective, theta: FloatArray, near: Model, left_over: 
 
     The data enter by :math:`b = V^{-1}m = C^{-1}\mu`. With :math:`J_s` the Jacobian of the residual by the lineshape,
     and :math:`J_o` and :math:`C_o` that and the covariance of the other parameters, noise :math:`e` of the weighted
-    data moves it by :math:`-(J_s - J_oC_oJ_o^TJ_s)^Te`, and so the mean by :math:`\nabla_b\bar q` times that. V counts as
-    fixed; noise moves it as well, so that from a place of 0.3 on the response is up to a third too small.
+    data moves it by :math:`-(J_s - J_oC_oJ_o^TJ_s)^Te`, and so the mean by :math:`\nabla_b\bar q` times that. V is
+    held; noise moves it as well, so that from a place of 0.3 on the response is up to a third too small.
     """
     names = [wide.model.names[position] for position in wide.varying]
     shape = np.array([name.startswith(("eddy_", "envelope_")) for name in names])
