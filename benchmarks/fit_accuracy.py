@@ -11,6 +11,8 @@ Panels (all with residual water, lipid of random size and broad humps that nobod
     metabolite-nulled scan in the other; lineshape and eddy currents of two real water FIDs
 ``same_basis``
     the same spectra fitted with the imported set, as where a site has the set of its sequence
+``told``
+    the same, and the true macromolecules of each spectrum are a member of the set
 ``second``
     another truth: metabolites of the GAMMA set at TE 30 ms, fitted with the same set; macromolecules of the nulled scan
     (one of the four shapes that the priors lie between); skewed field distributions of three parts; T2 of other
@@ -59,7 +61,7 @@ WATER_FILES = (
 SECOND_BASIS_FILE = SHARED / "basis" / "press_30ms_3T.basis"
 NULLED_FILE = SHARED / "philips_sub-01" / "mrs" / "sub-01_ses-01_PRESS-Inverted_TI-600_raw-act_noID.SDAT"
 MHZ, DWELL, POINTS, ECHO = 127.731, 5e-4, 2048, 0.035
-PANELS = ("independent", "same_basis", "second", "ideal", "matched")
+PANELS = ("independent", "same_basis", "told", "second", "ideal", "matched")
 HEADLINE = ("tNAA", "tCho", "Ins", "Glu", "Glx")
 WATCHED = (*HEADLINE, "GSH", "GABA", "Gln", "NAA")
 
@@ -339,18 +341,22 @@ def plant(case: Case) -> tuple[Spectrum, Basis, dict[str, float]]:
     lineshape = panel_lineshape(case)
     fid = metabolite_fid(truth_basis, amounts, rng) * decay * lineshape
     eddy = lineshape / np.maximum(np.abs(lineshape), 1e-12)
-    fid += eddy * panel_macromolecules(case, rng, creatine * 1.5 * max(0.5, 1 + 0.15 * rng.standard_normal()))
+    background_signal = panel_macromolecules(case, rng, creatine * 1.5 * max(0.5, 1 + 0.15 * rng.standard_normal()))
+    fid += eddy * background_signal
     fid += background(rng, creatine)
     fid *= np.exp(1j * rng.normal(0, 0.1) + 2j * np.pi * rng.normal(0, 1.0) * time)
     height = np.abs(np.fft.fft(3 * creatine * decay * lineshape * np.exp(-np.pi * 2.6 * time))).max()
     sd = height / case.snr / np.sqrt(POINTS)
     fid += sd * (rng.standard_normal(POINTS) + 1j * rng.standard_normal(POINTS))
-    return Spectrum(fid, DWELL, MHZ, 4.65, echo_time=ECHO), fitting_basis(case.panel), amounts
+    basis = fitting_basis(case.panel)
+    if case.panel == "told":
+        basis = basis.resampled(DWELL, POINTS, MHZ, 4.65).with_member("MM", background_signal / creatine)
+    return Spectrum(fid, DWELL, MHZ, 4.65, echo_time=ECHO), basis, amounts
 
 
 def fitting_basis(panel: str) -> Basis:
     """Return the set that the spectra of a panel are fitted with."""
-    makers = {"independent": shaped_basis, "same_basis": imported_basis, "second": second_basis}
+    makers = {"independent": shaped_basis, "same_basis": imported_basis, "told": imported_basis, "second": second_basis}
     return makers.get(panel, simulated_basis)()
 
 

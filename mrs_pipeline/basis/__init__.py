@@ -6,7 +6,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 from mrs_pipeline.basis.model import Basis
-from mrs_pipeline.basis.names import COMBINED, DEFAULT_METABOLITES, canonical_name, reported_name
+from mrs_pipeline.basis.names import (
+    COMBINED,
+    DEFAULT_METABOLITES,
+    canonical_name,
+    is_background,
+    is_lipid,
+    reported_name,
+)
 
 if TYPE_CHECKING:
     from mrs_pipeline.basis.editing import EDIT_TARGETS, Editing, editing_of, share_left
@@ -66,6 +73,8 @@ __all__ = [
     "default_kit",
     "draw_basis",
     "editing_of",
+    "is_background",
+    "is_lipid",
     "literature",
     "load_basis",
     "macromolecule_basis",

@@ -82,6 +82,20 @@ SINGLETS: dict[str, tuple[float, int]] = {
 """Chemical shift (ppm) and number of protons of each molecule's strongest uncoupled line (Govindaraju 2000)."""
 
 
+_BACKGROUND = ("mm", "lip", "mac")
+"""Starts of the names of macromolecules and lipids in basis sets, whatever their case."""
+
+
+def is_background(name: str) -> bool:
+    """Tell whether a member of a basis set is macromolecules or lipids (MM09, Mac, MMExp, Lip13a)."""
+    return canonical_name(name).lower().startswith(_BACKGROUND)
+
+
+def is_lipid(name: str) -> bool:
+    """Tell whether a member of a basis set is a lipid signal."""
+    return canonical_name(name).lower().startswith("lip")
+
+
 def reported_name(name: str) -> str:
     """Return a basis name as tables have it."""
     return REPORTED_NAMES.get(name, name)

@@ -197,7 +197,11 @@ class FitSection(Section):
     baseline: Literal["auto", "none"] | Annotated[float, Field(gt=0)] = _f(
         "auto", "Effective baseline dimensions per ppm, or auto: found by the criterion."
     )
-    macromolecules: Literal["parametric", "measured", "none"] = _f("parametric", "Macromolecule model.")
+    macromolecules: Literal["auto", "parametric", "basis", "measured", "none"] = _f(
+        "auto",
+        "Macromolecules: peaks with soft ratios, those of the basis set, a measured file, or none. "
+        "auto: one whole macromolecule spectrum in the basis set is used, else peaks.",
+    )
     macromolecule_file: str | None = _f(None, "Measured macromolecule spectrum (NIfTI-MRS or .basis) for 'measured'.")
     lineshape: Literal["auto", "gaussian", "lorentzian", "voigt", "asymmetric"] = _f("auto", "Common lineshape.")
     first_order_phase: bool = _f(True, "Fit a first-order phase under its prior.")

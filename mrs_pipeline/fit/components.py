@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.basis import Basis
+from mrs_pipeline.basis import Basis, is_background
 from mrs_pipeline.errors import InputError
 from mrs_pipeline.fit.priors import PeakFamily
 from mrs_pipeline.fit.projection import BoolArray
@@ -69,18 +69,19 @@ class Components:
 
 
 def assemble(spectrum: Spectrum, basis: Basis, families: tuple[tuple[int, PeakFamily], ...]) -> Components:
-    """Resample the basis to the data and add the peak families.
+    """Resample the metabolites of the basis to the data and add the peak families.
 
     Parameters
     ----------
     spectrum
         The data; gives dwell, length, field and reference.
     basis
-        Metabolite basis.
+        Basis set; its macromolecules and lipids are not among the metabolites.
     families
         Pairs of lineshape group and family.
     """
-    adapted = basis.resampled(spectrum.dwell, spectrum.n_points, spectrum.carrier_mhz, spectrum.reference_ppm)
+    metabolites = basis.select([name for name in basis.names if not is_background(name)])
+    adapted = metabolites.resampled(spectrum.dwell, spectrum.n_points, spectrum.carrier_mhz, spectrum.reference_ppm)
     parts = [_metabolites(tuple(adapted.names), np.asarray(adapted.fids))]
     parts += [_peaks(spectrum, family, group) for group, family in families]
     return reduce(Components.joined, parts)
@@ -103,13 +104,35 @@ MEASURED_WIDTH_HZ = 10.0
 """Gaussian width that the relative width of a measured background signal is counted in."""
 
 
-def measured_components(spectrum: Spectrum, path: str | Path) -> Components:
-    """Read a measured macromolecule spectrum as one component with its own shift and width.
+def given_components(spectrum: Spectrum, basis: Basis, group: int) -> Components:
+    """Use background signals of a basis set as they are, each with its own shift and width.
 
     Parameters
     ----------
     spectrum
         Data; gives dwell, length, field and reference.
+    basis
+        Macromolecules or lipids.
+    group
+        Their lineshape group.
+    """
+    adapted = basis.resampled(spectrum.dwell, spectrum.n_points, spectrum.carrier_mhz, spectrum.reference_ppm)
+    count = len(adapted.names)
+    return Components(
+        names=tuple(name if is_background(name) else f"MM_{name}" for name in adapted.names),
+        fids=np.asarray(adapted.fids),
+        group=np.full(count, group),
+        width=np.full(count, MEASURED_WIDTH_HZ),
+        damped=np.ones(count, bool),
+        signed=np.zeros(count, bool),
+    )
+
+
+def measured_basis(path: str | Path) -> Basis:
+    """Read a measured macromolecule spectrum.
+
+    Parameters
+    ----------
     path
         NIfTI-MRS file with one FID, or a basis file whose members are all used.
 
@@ -118,20 +141,7 @@ def measured_components(spectrum: Spectrum, path: str | Path) -> Components:
     InputError, BasisError
         The file cannot be read.
     """
-    basis = _measured_basis(Path(path))
-    adapted = basis.resampled(spectrum.dwell, spectrum.n_points, spectrum.carrier_mhz, spectrum.reference_ppm)
-    count = len(adapted.names)
-    return Components(
-        names=tuple(name if name.startswith(("MM", "Lip")) else f"MM_{name}" for name in adapted.names),
-        fids=np.asarray(adapted.fids),
-        group=np.full(count, MACROMOLECULES),
-        width=np.full(count, MEASURED_WIDTH_HZ),
-        damped=np.ones(count, bool),
-        signed=np.zeros(count, bool),
-    )
-
-
-def _measured_basis(path: Path) -> Basis:
+    path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         from mrs_pipeline.basis import load_basis
 

@@ -19,8 +19,8 @@ PROFILE_POINTS = 9
 """Places over which a background peak is averaged."""
 NARROWEST_SHARE = 0.2
 """A reference peak of which less is left does not scale the others."""
-MEASURED_NOT_USED = (
-    "the measured macromolecules are those of one condition; the sum was fitted with the parametric ones, "
+GIVEN_NOT_USED = (
+    "the macromolecules given are those of one condition; the sum was fitted with the parametric ones, "
     "lowered by what the editing pulses take away"
 )
 
@@ -48,13 +48,13 @@ def fit_sum(spectrum: Spectrum, basis: Basis, settings: FitSection, editing: Edi
     Notes
     -----
     Macromolecules and lipids have the unedited condition's priors times what the pulses leave of them
-    (:func:`sum_priors`). A measured macromolecule spectrum is not used, which a note says.
+    (:func:`sum_priors`). Macromolecules that are measured or those of the basis set are not used, which a note says.
     """
-    measured = settings.macromolecules == "measured"
-    chosen = settings.model_copy(update={"macromolecules": "parametric"}) if measured else settings
+    given = settings.macromolecules in ("basis", "measured")
+    chosen = settings.model_copy(update={"macromolecules": "parametric"}) if given else settings
     priors = sum_priors(load_priors(settings.priors), editing, spectrum.carrier_mhz)
     result = fit_once(spectrum, basis, chosen, priors)
-    return replace(result, notes=(*result.notes, MEASURED_NOT_USED)) if measured else result
+    return replace(result, notes=(*result.notes, GIVEN_NOT_USED)) if given else result
 
 
 def sum_priors(priors: Priors, editing: Editing, field_mhz: float) -> Priors:

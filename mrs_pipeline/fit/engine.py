@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError, StudyError
+from mrs_pipeline.fit.background import plan_background
 from mrs_pipeline.fit.baseline import Baseline, make_baseline
 from mrs_pipeline.fit.components import (
     LIPIDS,
@@ -20,7 +21,6 @@ from mrs_pipeline.fit.components import (
     Components,
     artefact_components,
     assemble,
-    measured_components,
     seen,
 )
 from mrs_pipeline.fit.lineshape import LineshapeReach, lineshape_reach
@@ -64,9 +64,9 @@ class Prepared:
     noise
         Noise SD of the real spectrum.
     priors
-        Prior set.
-    unseen
-        Metabolites of the basis that the window does not show.
+        Prior set, with the background peaks that are modelled.
+    notes
+        What of the basis set is not used, and why.
     """
 
     spectrum: Spectrum
@@ -75,7 +75,7 @@ class Prepared:
     phase: float
     noise: float
     priors: Priors
-    unseen: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,7 @@ def minimise(
     prepared = prepare(spectrum, basis, settings, priors)
     fitted = run(prepared, settings, settings.ppm)
     fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
-    if prepared.unseen:
-        notes = (*notes, f"the window shows nothing of {', '.join(prepared.unseen)}: left out")
+    notes = (*notes, *prepared.notes)
     return _retry(fitted, settings, flags, notes) if findings(fitted) else (fitted, flags, notes)
 
 
@@ -176,7 +175,8 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Prio
     _check(spectrum, settings)
     priors = (priors or load_priors(settings.priors)).within(*settings.ppm)
     spectrum = shortened(spectrum)
-    whole = assemble(spectrum, basis, _families(priors, settings))
+    background = plan_background(priors, basis, settings)
+    whole = assemble(spectrum, basis, background.families())
     shown = seen(whole, spectrum, *settings.ppm)
     components, unseen = whole.subset(shown), whole.subset(~shown).names
     if not (components.group == METABOLITES).any():
@@ -184,11 +184,13 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Prio
             f"no metabolite of the basis has a signal between {settings.ppm[0]:g} and {settings.ppm[1]:g} ppm",
             remedy="set [fit] ppm to a window that shows some, or use another basis",
         )
-    if settings.macromolecules == "measured":
-        components = components.joined(measured_components(spectrum, _measured_file(settings)))
+    components = reduce(Components.joined, background.components(spectrum), components)
     shift, phase = find_shift_and_phase(spectrum, components, priors)
     corrected = spectrum.shifted(-shift).phased(-np.rad2deg(phase))
-    return Prepared(corrected, components, shift, phase, noise_sd(spectrum), priors, unseen)
+    notes = background.notes()
+    if unseen:
+        notes = (*notes, f"the window shows nothing of {', '.join(unseen)}: left out")
+    return Prepared(corrected, components, shift, phase, noise_sd(spectrum), background.priors, notes)
 
 
 def shortened(spectrum: Spectrum) -> Spectrum:
@@ -221,25 +223,6 @@ def _check(spectrum: Spectrum, settings: FitSection) -> None:
             f"the fitted window {settings.ppm} ppm is not inside the bandwidth ({low:.1f} to {high:.1f} ppm)",
             remedy="set [fit] ppm to two ascending values inside it",
         )
-
-
-def _families(priors: Priors, settings: FitSection) -> tuple[tuple[int, PeakFamily], ...]:
-    if settings.macromolecules == "none":
-        return ()
-    if settings.macromolecules == "measured":
-        families = [(LIPIDS, priors.lipids)]
-    else:
-        families = [(MACROMOLECULES, priors.macromolecules), (LIPIDS, priors.lipids)]
-    return tuple((group, family) for group, family in families if family.peaks)
-
-
-def _measured_file(settings: FitSection) -> str:
-    if settings.macromolecule_file is None:
-        raise StudyError(
-            'macromolecules = "measured" without a file',
-            remedy='set [fit] macromolecule_file, or macromolecules = "parametric"',
-        )
-    return settings.macromolecule_file
 
 
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:

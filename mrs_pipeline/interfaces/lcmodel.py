@@ -102,11 +102,11 @@ def _run(folder: Path) -> str:
 
 def write_lcmodel_inputs(spectrum: Spectrum, water: Spectrum | None, basis: Basis, folder: Path) -> Path:
     """Write RAW data, water, basis and control file into a folder; return the control file."""
-    from mrs_pipeline.basis import save_basis
+    from mrs_pipeline.basis import is_background, save_basis
     from mrs_pipeline.nifti_mrs import LCMODEL_FILES, format_lcmodel_control, format_lcmodel_raw
     from mrs_pipeline.spectrum import WATER_PPM
 
-    known = basis.select([name for name in basis.names if len(name) <= LONGEST_NAME])
+    known = basis.select([name for name in basis.names if len(name) <= LONGEST_NAME and not is_background(name)])
     adapted = known.resampled(spectrum.dwell, spectrum.n_points, spectrum.carrier_mhz, WATER_PPM)
     scaled = water if water is not None and _fits(water, spectrum) and WATER_SCALE_METABOLITE in known else None
     save_basis(adapted, folder / LCMODEL_FILES["basis"])
@@ -177,10 +177,16 @@ def failed_record(error: MrsError) -> dict[str, Any]:
 
 def agreement_record(table: LcmodelTable, basis: Basis, control: Path) -> dict[str, Any]:
     """Return the data dictionary of the table with LCModel's own numbers under ``SecondEngine``."""
+    from mrs_pipeline.basis import is_background
     from mrs_pipeline.fit import AGREEMENT_COLUMNS
 
-    left_out = [name for name in basis.names if len(name) > LONGEST_NAME]
-    warnings = [f"LCModel fitted without {', '.join(left_out)}, whose names are too long for it"] if left_out else []
+    own = [name for name in basis.names if is_background(name)]
+    long = [name for name in basis.names if len(name) > LONGEST_NAME and name not in own]
+    warnings = [
+        f"LCModel fitted without {', '.join(names)}{why}"
+        for names, why in ((long, ", whose names are too long for it"), (own, ": it simulates these itself"))
+        if names
+    ]
     numbers = {name: value for name, value in asdict(table).items() if name not in {"rows", "version", "diagnostics"}}
     return {
         **AGREEMENT_COLUMNS,

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
-from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
+from mrs_pipeline.basis import COMBINED, canonical_name, is_background, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
 from mrs_pipeline.quantify.draws import Origin, draws
@@ -27,7 +27,13 @@ UNITS = ("iu", "molal", "molar")
 JUDGED = ("ratio", *UNITS)
 """Starts of the columns whose missing numbers have a reason."""
 
-NOT_MOLECULES = ("MM", "Lip", "Mac", "Art", "mm", "lip", "-CrCH2", "CrCH2")
+_AIDS = ("Art", "-CrCH2", "CrCH2")
+"""Starts of the names of what only helps the fit."""
+
+
+def _is_molecule(name: str) -> bool:
+    """Tell whether a component of a fit is a metabolite, which has a concentration."""
+    return not (is_background(name) or name.startswith(_AIDS))
 
 
 class Fit(Protocol):
@@ -256,7 +262,7 @@ def _scan(
 def _with_factors(scan: _Scan) -> _Scan:
     """Add the factor of every metabolite in the units that are possible, and the draws behind their uncertainty."""
     units = [unit for unit in UNITS if unit not in scan.missing] if scan.fit.status != "failed" else []
-    names = [name for name in scan.fit.names if units and not name.startswith(NOT_MOLECULES)]
+    names = [name for name in scan.fit.names if units and _is_molecule(name)]
     z = draws(inputs(scan.constants, None, name) for name in names)
     factors = {
         (unit, name): factor(unit, scan.constants, scan.tissue, scan.timing, name, z)
@@ -326,7 +332,7 @@ def _in_unit(
     scan: _Scan, name: str, members: tuple[str, ...], unit: str
 ) -> tuple[float | None, float | None, Budget | None, str]:
     """Value, SD, budget and reason of one unit."""
-    if any(member.startswith(NOT_MOLECULES) for member in members):
+    if not all(_is_molecule(member) for member in members):
         return None, None, None, "a macromolecule or lipid signal has no molar concentration"
     if unit in scan.missing:
         return None, None, None, scan.missing[unit]
@@ -363,7 +369,7 @@ def _sensitivity(
     return tuple(
         item
         for name, parts in members.items()
-        if not any(part.startswith(NOT_MOLECULES) for part in parts)
+        if all(_is_molecule(part) for part in parts)
         for item in alternatives(
             name, parts, concentrate, scan.constants, scan.tissue, scan.timing, settings.alpha, means
         )
@@ -410,7 +416,7 @@ def _solution_warnings(scan: _Scan) -> list[str]:
     found = []
     if scan.tissue is not None:
         found.append("tissue fractions are not used: the preset is for a solution in water")
-    members = {name: scan.constants.metabolite(name) for name in scan.fit.names if not name.startswith(NOT_MOLECULES)}
+    members = {name: scan.constants.metabolite(name) for name in scan.fit.names if _is_molecule(name)}
     assumed = [name for name, table in members.items() if any(_is_assumed(entry) for entry in table.values())]
     if any(_is_assumed(scan.constants.water[key]) for key in ("t1_mean", "t2_mean")):
         assumed.insert(0, "water")

@@ -185,7 +185,7 @@ def test_measured_macromolecules_of_one_condition_are_not_those_of_the_sum():
     settings = FitSection(macromolecules="measured", macromolecule_file="of-one-condition.nii.gz")
     fit = fit_sum(planted(basis, 0.2, mm3=0.0, mm09=0.0), basis, settings, Editing())
     assert "MM20" in fit.names
-    assert any("measured macromolecules are those of one condition" in note for note in fit.notes)
+    assert any("macromolecules given are those of one condition" in note for note in fit.notes)
 
 
 def test_members_that_editing_cancels_are_left_out(difference):
