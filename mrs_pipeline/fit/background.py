@@ -29,7 +29,7 @@ class Background:
     left_out
         Macromolecules and lipids of the basis set that are not used.
     kind
-        ``"parametric"``, ``"basis"``, ``"measured"`` or ``"none"``: what ``"auto"`` was resolved to.
+        ``"parametric"``, ``"basis"``, ``"measured"``, ``"none"``; ``"auto"`` where that found some in the set.
     """
 
     priors: Priors
@@ -47,7 +47,10 @@ class Background:
         return tuple(given_components(spectrum, basis, group) for group, basis in self.signals)
 
     def notes(self) -> tuple[str, ...]:
-        """Say what of the basis set was not used."""
+        """Say what of the basis set was not used, and what was used without being asked for."""
+        if self.kind == "auto":
+            taken = ", ".join(name for _, basis in self.signals for name in basis.names)
+            return (f'{taken} of the basis set is the background ([fit] macromolecules = "parametric" models peaks)',)
         if not self.left_out:
             return ()
         instead = {
@@ -83,8 +86,8 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
     own = tuple(name for name in basis.names if is_background(name))
     mine = tuple(name for name in own if not is_lipid(name))
     kind = settings.macromolecules
-    if kind == "auto":
-        kind = "basis" if len(mine) == 1 and not _ONE_PEAK.match(mine[0]) else "parametric"
+    if kind == "auto" and not (len(mine) == 1 and not _ONE_PEAK.match(mine[0])):
+        kind = "parametric"
     if kind == "none":
         return Background(_without(priors, "macromolecules", "lipids"), (), own, kind)
     if kind == "measured":

@@ -93,6 +93,7 @@ def test_one_whole_spectrum_in_the_set_is_taken_for_a_measured_one():
     fit = fit_spectrum(spectrum, metabolites().with_member("MM", WHOLE), FitSection())
     assert [name for name in fit.names if is_background(name)] == ["Lip09", "Lip13", "Lip20", "MM"]
     assert fit.combination({"MM": 1.0})[0] == pytest.approx(4.0, rel=0.05)
+    assert [note for note in fit.notes if note.startswith("MM of the basis set is the background")]
     assert fit.ratio("Glu")[0] == pytest.approx(1.0, rel=0.03)
     assert fit.ratio("NAA")[0] == pytest.approx(10.0 / 9.0, rel=0.02)
 
