@@ -17,7 +17,7 @@ from mrs_pipeline.quantify.factors import Factor, factor, inputs
 from mrs_pipeline.quantify.relaxation import ScanTiming
 from mrs_pipeline.quantify.sensitivity import Alternative, Setting, alternatives, sentence
 from mrs_pipeline.quantify.uncertainty import Budget, doubts, propagate
-from mrs_pipeline.quantify.units import ALPHA, NOT_ASKED, UNITS, missing_units
+from mrs_pipeline.quantify.units import ALPHA, NOT_ASKED, UNDEFINED, UNITS, missing_units
 from mrs_pipeline.quantify.water import WaterFit
 from mrs_pipeline.spectrum import FloatArray
 
@@ -87,7 +87,7 @@ class Concentration:
     status, flags
         Of the fit, with marks of the quantification, joined by semicolons.
     reason
-        Why a number is missing; empty when none is.
+        Why a number is missing; empty when none is but an alpha correction that the settings do not define.
     """
 
     metabolite: str
@@ -348,10 +348,10 @@ def _in_unit(
     """Value, SD, budget and reason of one unit."""
     if not all(_is_molecule(member) for member in members):
         return None, None, None, "a macromolecule or lipid signal has no molar concentration"
+    if unit in ALPHA and not all(map(scan.constants.has_alpha, members)):
+        return None, None, None, UNDEFINED
     if unit in scan.missing:
         return None, None, None, scan.missing[unit]
-    if unit in ALPHA and not all(map(scan.constants.has_alpha, members)):
-        return None, None, None, "no white-to-grey ratio is known"
     assert scan.water is not None
     factors = {m: scan.factors[unit, m] for m in members}
     water = scan.water.amplitude * scan.timing.water_scale
@@ -416,7 +416,7 @@ def _warnings(scan: _Scan) -> list[str]:
         sentences += [f"tissue: {text}" for text in scan.tissue.warnings]
     absent: dict[str, list[str]] = {}
     for unit in UNITS:
-        if "not asked" not in scan.missing.get(unit, NOT_ASKED):
+        if scan.missing.get(unit, NOT_ASKED) not in {NOT_ASKED, UNDEFINED}:
             absent.setdefault(scan.missing[unit], []).append(unit)
     reasons = [f"no {', '.join(units)} concentrations: {why}" for why, units in absent.items()]
     for timing, what in ((scan.timing.metabolite, "metabolite"), (scan.timing.water, "water")):

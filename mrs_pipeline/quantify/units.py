@@ -19,6 +19,8 @@ RELAXED = ("molal", "molar", *ALPHA)
 """Those that need relaxation of water per compartment."""
 
 NOT_ASKED = "unit not asked for in [quantify] units"
+UNDEFINED = ""
+"""Instead of a reason: a correction that the settings do not define (no ratio, no group means, a solution)."""
 
 Cause = tuple[Iterable[str], str]
 """Units that are not possible, and why."""
@@ -31,7 +33,7 @@ def missing_units(
     constants: Constants,
     asked: Collection[str],
 ) -> dict[str, str]:
-    """Return the units a scan does not allow, each with the reason; of several reasons the first.
+    """Return the units a scan does not allow, each with the reason (or ``UNDEFINED``); of several reasons the first.
 
     Parameters
     ----------
@@ -41,6 +43,10 @@ def missing_units(
         ``[quantify] units``.
     """
     causes: list[Cause] = [([unit for unit in ("molal", "molar") if unit not in asked], NOT_ASKED)]
+    if constants.is_solution:
+        causes.append((("csf_only", *ALPHA), UNDEFINED))
+    if not constants.group:
+        causes.append((("alpha_normalised",), UNDEFINED))
     if water is None:
         causes.append((UNITS, "no water reference"))
     elif not (np.isfinite(water.amplitude) and water.amplitude > 0):
@@ -49,9 +55,7 @@ def missing_units(
         unknown = PulseTiming(None, None)
         faults = timing.metabolite.fault("metabolite"), (timing.water or unknown).fault("water")
         causes.append((RELAXED, "; ".join(filter(None, faults))))
-    if constants.is_solution:
-        causes.append((("csf_only", *ALPHA), "not asked for: a solution has no tissue"))
-    else:
+    if not constants.is_solution:
         causes += _tissue_causes(tissue, constants)
     missing: dict[str, str] = {}
     for units, why in causes:
@@ -67,6 +71,4 @@ def _tissue_causes(tissue: TissueFractions | None, constants: Constants) -> list
         causes.append((UNITS[1:], "the voxel holds only CSF"))
     if not constants.has_water_relaxation():
         causes.append((RELAXED, f"preset {constants.preset} defines institutional units only"))
-    if not constants.group:
-        causes.append((("alpha_normalised",), "not asked for: [quantify] alpha_means is empty"))
     return causes

@@ -171,7 +171,7 @@ def test_csf_only_and_its_sd_by_hand():
     assert (row.iu, row.csf_only) == pytest.approx((25.116, 25.116 / 0.85), rel=1e-12)
     assert row.csf_only_sd == pytest.approx(0.0394 * row.csf_only, rel=0.01)
     assert row.iu_sd == pytest.approx(math.hypot(0.03, 0.01) * row.iu, rel=0.01)
-    assert "molal, molar, alpha_corrected, alpha_normalised: preset lcmodel defines institutional units" in row.reason
+    assert row.reason.endswith("; molal, molar: preset lcmodel defines institutional units only")
     assert result.sensitivity_line("NAA").endswith("; +17.6 % with the csf-only correction")
     assert "not corrected for tissue: preset lcmodel defines institutional units only" in result.sensitivity_notes[0]
 
@@ -193,7 +193,10 @@ def test_alpha_correction_against_harris_2015_by_hand():
     assert result.constants["group_wm"].value == 0.30
     naa = result.row("NAA")
     assert (naa.alpha_corrected, naa.alpha_normalised_sd) == (None, None)
-    assert naa.reason.endswith("; alpha_corrected, alpha_normalised: no white-to-grey ratio is known")
+    assert naa.reason == "ratio: the basis has no creatine"  # nothing on what the settings do not define
+    gone = quantify(LinearFit({"GABA": 1.0, "NAA": 1.0}), water_fit(5000.0), None, STILL, settings)
+    assert gone.row("GABA").reason.endswith("molar, csf_only, alpha_corrected, alpha_normalised: no tissue fractions")
+    assert gone.row("NAA").reason.endswith("; molal, molar, csf_only: no tissue fractions")
 
 
 def test_the_ratio_of_alpha_has_an_error_of_its_own():
@@ -343,10 +346,7 @@ def test_impossible_timing_is_named_and_not_used(scan, wrong):
     result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, timing, QuantifySection())
     row = result.rows[0]
     assert (row.molal, row.molar) == (None, None)
-    assert (
-        f"molal, molar, alpha_corrected, alpha_normalised: the timing of the {scan} scan cannot be right (TE"
-        in row.reason
-    )
+    assert f"molal, molar: the timing of the {scan} scan cannot be right (TE" in row.reason
     assert any(f"timing of the {scan} scan cannot be right" in warning for warning in result.warnings)
 
 
