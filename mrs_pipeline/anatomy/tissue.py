@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,13 +29,14 @@ class TissueFractions:
     gm, wm, csf
         Volume fractions, sum 1.
     sd
-        Standard errors of the three fractions.
+        Standard errors of the three fractions; larger where part of the box is of unknown tissue.
     source
         Where they come from, as a phrase for the report.
     warnings
         Sentences for the report.
     inside
-        Share of the voxel that lies in the three tissues at all; less than 1 when part of the box leaves the head.
+        Share of the voxel that lies in the three tissues at all; less than 1 when part of the box leaves the head
+        or the image.
     deep
         Share of the voxel in deep grey matter (thalamus, lentiform nucleus), where GM is close to WM on a T1w.
     """
@@ -57,8 +59,10 @@ class TissueFractions:
             )
 
 
-def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str = "segmentation") -> TissueFractions:
-    """Average tissue maps over a voxel.
+def fractions(
+    mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str = "segmentation", covered: float = 1.0
+) -> TissueFractions:
+    r"""Average tissue maps over a voxel.
 
     Parameters
     ----------
@@ -68,11 +72,19 @@ def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str =
         ``"gm"``, ``"wm"``, ``"csf"``: probabilities on the same grid; optionally ``"deep"``, the deep grey matter.
     source
         Phrase for the report.
+    covered
+        Share of the box that lies in the image at all, see :func:`mrs_pipeline.anatomy.coverage`.
 
     Raises
     ------
     InputError
         Grids differ, or the voxel holds no tissue at all.
+
+    Notes
+    -----
+    What lies outside the three tissues, a share :math:`u` of the box, may be any of them: each fraction :math:`f` is
+    then somewhere in :math:`[f(1-u), f(1-u)+u]`. The SD of an even distribution over that, :math:`u/\sqrt{12}`, is
+    added to the error of the maps in quadrature.
     """
     for name in ("gm", "wm", "csf"):
         if maps[name].shape != mask.shape:
@@ -87,7 +99,7 @@ def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str =
             "the voxel lies outside the segmented brain",
             remedy="check that spectrum and T1w belong together and share scanner space",
         )
-    inside = float(parts.sum() / volume)
+    inside = min(float(parts.sum() / volume) * covered, 1.0)
     warnings = (
         ()
         if inside > 0.95
@@ -95,15 +107,15 @@ def fractions(mask: FloatArray, maps: Mapping[str, FloatArray], *, source: str =
     )
     gm, wm, csf = (float(value) for value in parts / parts.sum())
     deep = float((mask * maps["deep"]).sum() / volume) if "deep" in maps else 0.0
-    sd = SEGMENTATION_SD if deep < DEEP_SHARE else DEEP_SD
+    known, unknown = SEGMENTATION_SD if deep < DEEP_SHARE else DEEP_SD, (1 - inside) / math.sqrt(12)
     return TissueFractions(
         gm,
         wm,
         csf,
-        sd=sd,
+        sd=(math.hypot(known[0], unknown), math.hypot(known[1], unknown), math.hypot(known[2], unknown)),
         source=source,
         warnings=(*warnings, *_deep_warning(deep)),
-        inside=min(inside, 1.0),
+        inside=inside,
         deep=deep,
     )
 

@@ -39,6 +39,18 @@ CONCENTRATIONS: Columns = {
     "molal_sd": ("SD of molal: fit, water fit, tissue fractions and constants", "mmol/kg"),
     "molar": ("Moles per litre of tissue without CSF", "mmol/L"),
     "molar_sd": ("SD of molar: fit, water fit, tissue fractions and constants", "mmol/L"),
+    "csf_only": ("CSF-only correction: iu over one minus the fraction of CSF", "institutional units"),
+    "csf_only_sd": ("SD of csf_only: fit, water fit, tissue fractions and constants", "institutional units"),
+    "alpha_corrected": (
+        "Alpha correction: moles per litre of grey matter at a fixed white-to-grey ratio; n/a without a ratio",
+        "mmol/L",
+    ),
+    "alpha_corrected_sd": ("SD of alpha_corrected: fit, water fit, tissue fractions, constants and ratio", "mmol/L"),
+    "alpha_normalised": (
+        "alpha_corrected at the fixed mean fractions of the baseline group; n/a without them",
+        "mmol/L",
+    ),
+    "alpha_normalised_sd": ("SD of alpha_normalised: fit, water fit, tissue fractions, constants and ratio", "mmol/L"),
     "f_gm": ("Volume fraction of grey matter in the voxel", "1"),
     "f_wm": ("Volume fraction of white matter in the voxel", "1"),
     "f_csf": ("Volume fraction of cerebrospinal fluid in the voxel", "1"),

@@ -258,7 +258,9 @@ class QuantifySection(Section):
     """From amplitudes to concentrations."""
 
     preset: str = _f("default", "Named set of constants: default, osprey, spant, fsl-mrs, gannet, lcmodel, phantom.")
-    units: tuple[Literal["ratio", "molal", "molar"], ...] = _f(("ratio", "molal", "molar"), "Units reported.")
+    units: tuple[Literal["ratio", "molal", "molar"], ...] = _f(
+        ("ratio", "molal", "molar"), "Units reported; institutional units and the corrections are always."
+    )
     overrides: dict[str, float | dict[str, float]] = _f(
         {}, "Single constants in seconds and fractions: water_t1_gm, water_t2_wm, metabolite_t2.Glu, ..."
     )
@@ -305,7 +307,9 @@ class AnalysisSection(Section):
 
     design: Literal["parallel", "single-arm", "crossover"] = _f("parallel", "Trial design.")
     primary: tuple[tuple[str, str], ...] = _f((), "Pairs of [metabolite, voi]; empty: everything is exploratory.")
-    unit: Literal["ratio", "molal", "molar", "iu"] = _f("molal", "Unit of the primary analysis.")
+    unit: Literal["ratio", "molal", "molar", "iu", "csf_only", "alpha_corrected", "alpha_normalised"] = _f(
+        "molal", "Unit of the primary analysis."
+    )
     primary_visit: str | None = _f(None, "Session compared with baseline; empty: the last of [study] visits.")
     covariates: tuple[str, ...] = _f((), "Columns of participants.tsv, or f_gm, snr, fwhm_hz, in the model.")
     strata: tuple[str, ...] = _f((), "Stratification columns of the allocation file, always in the model.")

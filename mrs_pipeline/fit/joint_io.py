@@ -19,9 +19,9 @@ SEEN = (
     "after randomisation. The fits of the visits apart are the primary analysis."
 )
 """Said wherever numbers of the joint fit stand."""
-UNITS = ("amplitude", "ratio", "iu", "molal", "molar")
-VALUE_COLUMNS = {"iu": "iu", "molal": "molal", "molar": "molar"}
-"""Column of concentrations.tsv that gives the factor from amplitude to each unit."""
+FACTORED = ("iu", "molal", "molar", "csf_only", "alpha_corrected", "alpha_normalised")
+"""Columns of concentrations.tsv that give a factor from amplitude to a unit of the same name."""
+UNITS = ("amplitude", "ratio", *FACTORED)
 
 _UNIT = "unit of the row"
 COLUMNS: dict[str, tuple[str, str | None]] = {
@@ -33,7 +33,10 @@ COLUMNS: dict[str, tuple[str, str | None]] = {
     "session_from": ("Earlier visit", None),
     "session": ("Later visit", None),
     "metabolite": ("Metabolite or combination", None),
-    "unit": ("amplitude, ratio (to tCr of the same visit), iu, molal or molar", None),
+    "unit": (
+        "amplitude, ratio (to tCr of the same visit), or a column of concentrations.tsv: iu, molal, molar, ...",
+        None,
+    ),
     "first": ("Value at the earlier visit, joint fit", _UNIT),
     "first_sd": ("Its sampling SD", _UNIT),
     "second": ("Value at the later visit, joint fit", _UNIT),
@@ -70,8 +73,8 @@ def unit_factors(rows: list[dict[str, str]]) -> dict[str, dict[str, float]]:
     combination it belongs to, if that has one.
     """
     out = {}
-    for unit, column in VALUE_COLUMNS.items():
-        found = {row["metabolite"]: _factor(row, column) for row in rows}
+    for unit in FACTORED:
+        found = {row["metabolite"]: _factor(row, unit) for row in rows}
         shared = {part: found.get(whole, np.nan) for whole, parts in COMBINED.items() for part in parts}
         out[unit] = {name: value if np.isfinite(value) else shared.get(name, np.nan) for name, value in found.items()}
     return out

@@ -181,11 +181,14 @@ class VoxelTissue(MrsInterface):
     def _from_maps(self, mask: str) -> TissueFractions:
         import numpy as np
 
-        from mrs_pipeline.anatomy import fractions, load_image, load_maps, read_maps
+        from mrs_pipeline.anatomy import coverage, fractions, load_image, load_maps, read_maps
+        from mrs_pipeline.nifti_mrs import read
 
         maps = read_maps(Path(self.inputs.maps["record"]).parent)
-        voxel = np.asarray(load_image(mask).dataobj, dtype=np.float64)
-        found = fractions(voxel, load_maps(maps), source=maps.source)
+        image = load_image(mask)
+        voxel = np.asarray(image.dataobj, dtype=np.float64)
+        covered = min(coverage(voxel, read(self.inputs.svs).affine, image), 1.0)
+        found = fractions(voxel, load_maps(maps), source=maps.source, covered=covered)
         return replace(found, warnings=(*maps.warnings, *found.warnings))
 
 

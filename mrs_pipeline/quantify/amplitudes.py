@@ -29,6 +29,7 @@ def amplitudes_only(fit: Fit, nucleus: str, tissue: TissueFractions | None = Non
         preset_title=f"Amplitudes per molecule in scanner units ({nucleus})",
         preset_status="no constants are used",
         constants={},
+        sensitivity_notes=("only amplitudes, which depend on neither preset nor tissue correction",),
         warnings=(f"{nucleus}: amplitudes only; water reference, tissue water and ratio to tCr do not apply",),
     )
 

@@ -11,19 +11,19 @@ import numpy as np
 from mrs_pipeline.anatomy import TissueFractions
 from mrs_pipeline.basis import COMBINED, canonical_name, is_background, reported_name
 from mrs_pipeline.config import QuantifySection
-from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants
+from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants, with_alpha
 from mrs_pipeline.quantify.draws import Origin, draws
 from mrs_pipeline.quantify.factors import Factor, factor, inputs
-from mrs_pipeline.quantify.relaxation import PulseTiming, ScanTiming
-from mrs_pipeline.quantify.sensitivity import Alternative, alternatives, sentence
+from mrs_pipeline.quantify.relaxation import ScanTiming
+from mrs_pipeline.quantify.sensitivity import Alternative, Setting, alternatives, sentence
 from mrs_pipeline.quantify.uncertainty import Budget, doubts, propagate
+from mrs_pipeline.quantify.units import ALPHA, NOT_ASKED, UNDEFINED, UNITS, missing_units
 from mrs_pipeline.quantify.water import WaterFit
 from mrs_pipeline.spectrum import FloatArray
 
 REPORTED = ("tNAA", "tCr", "tCho", "Glx", "Glu", "mI", "GABA", "GSH")
 """Metabolites with a line of sensitivity in the report; the JSON has every one."""
 
-UNITS = ("iu", "molal", "molar")
 JUDGED = ("ratio", *UNITS)
 """Starts of the columns whose missing numbers have a reason."""
 
@@ -76,12 +76,18 @@ class Concentration:
         mmol per kg of tissue water.
     molar, molar_sd
         mmol per litre of tissue without CSF.
+    csf_only, csf_only_sd
+        Institutional units over one minus the fraction of CSF.
+    alpha_corrected, alpha_corrected_sd
+        mmol per litre of grey matter, at a fixed white-to-grey ratio.
+    alpha_normalised, alpha_normalised_sd
+        The same at the fixed mean fractions of the baseline group.
     f_gm, f_wm, f_csf
         Volume fractions of the voxel.
     status, flags
         Of the fit, with marks of the quantification, joined by semicolons.
     reason
-        Why a number is missing; empty when none is.
+        Why a number is missing; empty when none is but an alpha correction that the settings do not define.
     """
 
     metabolite: str
@@ -102,6 +108,12 @@ class Concentration:
     molal_sd: float | None = None
     molar: float | None = None
     molar_sd: float | None = None
+    csf_only: float | None = None
+    csf_only_sd: float | None = None
+    alpha_corrected: float | None = None
+    alpha_corrected_sd: float | None = None
+    alpha_normalised: float | None = None
+    alpha_normalised_sd: float | None = None
     f_gm: float | None = None
     f_wm: float | None = None
     f_csf: float | None = None
@@ -123,6 +135,8 @@ class Quantified:
         Uncertainty per metabolite and unit, split by source.
     sensitivity
         How numbers move under other presets, without tissue correction, with CSF-only and alpha correction.
+    sensitivity_notes
+        What could not be compared in this scan, in words.
     warnings
         Sentences for the report: everything that was missing or assumed.
     """
@@ -134,16 +148,17 @@ class Quantified:
     constants: Mapping[str, Constant]
     budgets: tuple[Budget, ...] = ()
     sensitivity: tuple[Alternative, ...] = ()
+    sensitivity_notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def sensitivity_line(self, metabolite: str, unit: str = "molal") -> str:
+    def sensitivity_line(self, metabolite: str) -> str:
         """Return the sensitivity of a metabolite as one sentence; empty when nothing was quantified."""
-        return sentence(metabolite, self.sensitivity, unit)
+        return sentence(metabolite, self.sensitivity)
 
     def sensitivity_lines(self) -> list[str]:
-        """Return one sentence for each of the metabolites that studies report, where there is one."""
+        """Return one sentence for each of the metabolites that studies report, then what could not be compared."""
         lines = [self.sensitivity_line(row.metabolite) for row in self.rows if row.metabolite in REPORTED]
-        return [line for line in lines if line]
+        return [*(line for line in lines if line), *self.sensitivity_notes]
 
     def row(self, metabolite: str) -> Concentration:
         """Return the row of a metabolite by its reported name."""
@@ -193,10 +208,12 @@ def quantify(
     constants = load_constants(settings.preset, timing.carrier_mhz, settings.overrides)
     if settings.age_dependence:
         constants = at_age(constants, timing.age)
+    constants = with_alpha(constants, settings.alpha, settings.alpha_means)
     scan = _with_factors(_scan(fit, water, tissue, timing, constants, settings.units))
     members = _members(fit.names)
     budgets: list[Budget] = []
     rows = tuple(_row(scan, name, weights, budgets) for name, weights in members.items())
+    sensitivity, notes = _sensitivity(scan, members)
     return Quantified(
         rows=rows,
         preset=constants.preset,
@@ -204,7 +221,8 @@ def quantify(
         preset_status=constants.status,
         constants=constants.flat(),
         budgets=tuple(budgets),
-        sensitivity=_sensitivity(scan, members, settings),
+        sensitivity=sensitivity,
+        sensitivity_notes=notes,
         warnings=tuple(
             dict.fromkeys([*constants.warnings, *_unused(settings, fit.names), *_warnings(scan), *doubts(budgets)])
         ),
@@ -230,32 +248,16 @@ def _scan(
     constants: Constants,
     units: tuple[str, ...],
 ) -> _Scan:
-    """Decide which units are possible and why the others are not."""
-    missing: dict[str, str] = {}
+    """Decide which units are possible, why the others are not, and what marks the numbers carry."""
     marks: list[str] = []
-    if water is None:
-        missing |= dict.fromkeys(UNITS, "no water reference")
-    elif not (np.isfinite(water.amplitude) and water.amplitude > 0):
-        missing |= dict.fromkeys(UNITS, "the water reference has no amplitude")
-    elif not timing.complete:
-        unknown = PulseTiming(None, None)
-        faults = timing.metabolite.fault("metabolite"), (timing.water or unknown).fault("water")
-        missing |= dict.fromkeys(("molal", "molar"), "; ".join(filter(None, faults)))
-        if constants.conventions["iu"] != "attenuation":
-            marks.append("relaxation_correction=incomplete")
+    measured = water is not None and bool(np.isfinite(water.amplitude) and water.amplitude > 0)
+    if measured and not timing.complete and constants.conventions["iu"] != "attenuation":
+        marks.append("relaxation_correction=incomplete")
     if constants.is_solution:
         marks.append("solution")
     elif water is not None and tissue is None:
-        missing = {**dict.fromkeys(("molal", "molar"), "no tissue fractions"), **missing}
         marks.append("tissue_correction=none")
-    elif tissue is not None and tissue.csf > 0.999:
-        missing |= dict.fromkeys(("molal", "molar"), "the voxel holds only CSF")
-    if not constants.is_solution and not constants.has_water_relaxation():
-        missing = {
-            **dict.fromkeys(("molal", "molar"), f"preset {constants.preset} defines institutional units only"),
-            **missing,
-        }
-    missing |= {unit: "unit not asked for in [quantify] units" for unit in ("molal", "molar") if unit not in units}
+    missing = missing_units(water, tissue, timing, constants, units)
     return _Scan(fit, water, tissue, timing, constants, missing, tuple(marks))
 
 
@@ -268,6 +270,7 @@ def _with_factors(scan: _Scan) -> _Scan:
         (unit, name): factor(unit, scan.constants, scan.tissue, scan.timing, name, z)
         for unit in units
         for name in names
+        if unit not in ALPHA or scan.constants.has_alpha(name)
     }
     return replace(scan, draws=z, factors=factors)
 
@@ -292,13 +295,7 @@ def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]
     }  # fmt: skip
     reasons: list[str] = []
     numbers |= _ratio(scan.fit, name, members, reasons)
-    for unit in UNITS:
-        value, sd, budget, why = _in_unit(scan, name, members, unit)
-        numbers |= {unit: value, f"{unit}_sd": sd}
-        if budget is not None:
-            budgets.append(budget)
-        if why:
-            reasons.append(f"{unit}: {why}")
+    numbers |= _absolute(scan, name, members, reasons, budgets)
     broken = [key for key, number in numbers.items() if key.startswith(JUDGED) and not _is_finite(number)]
     if broken:
         reasons.append(f"{', '.join(broken)}: not a finite number")
@@ -328,12 +325,31 @@ def _ratio(fit: Fit, name: str, members: tuple[str, ...], reasons: list[str]) ->
     return dict(zip(keys, fit.ratio(name if name in COMBINED else members[0], "tCr"), strict=True))
 
 
+def _absolute(
+    scan: _Scan, name: str, members: tuple[str, ...], reasons: list[str], budgets: list[Budget]
+) -> dict[str, float | None]:
+    """Concentrations in every unit with their SDs; where there is none, the reason is said once for all it concerns."""
+    numbers: dict[str, float | None] = {}
+    absent: dict[str, list[str]] = {}
+    for unit in UNITS:
+        value, sd, budget, why = _in_unit(scan, name, members, unit)
+        numbers |= {unit: value, f"{unit}_sd": sd}
+        if budget is not None:
+            budgets.append(budget)
+        if why:
+            absent.setdefault(why, []).append(unit)
+    reasons += [f"{', '.join(units)}: {why}" for why, units in absent.items()]
+    return numbers
+
+
 def _in_unit(
     scan: _Scan, name: str, members: tuple[str, ...], unit: str
 ) -> tuple[float | None, float | None, Budget | None, str]:
     """Value, SD, budget and reason of one unit."""
     if not all(_is_molecule(member) for member in members):
         return None, None, None, "a macromolecule or lipid signal has no molar concentration"
+    if unit in ALPHA and not all(map(scan.constants.has_alpha, members)):
+        return None, None, None, UNDEFINED
     if unit in scan.missing:
         return None, None, None, scan.missing[unit]
     assert scan.water is not None
@@ -353,27 +369,29 @@ def _shares(fit: Fit, factors: Mapping[str, Factor]) -> FloatArray:
 
 
 def _sensitivity(
-    scan: _Scan, members: Mapping[str, tuple[str, ...]], settings: QuantifySection
-) -> tuple[Alternative, ...]:
-    """Other conventions' numbers for every metabolite, where this scan allows molal or molar at all."""
-    if scan.fit.status == "failed" or scan.water is None or scan.tissue is None or scan.constants.is_solution:
-        return ()
-    if any("not asked" not in scan.missing[unit] for unit in ("molal", "molar") if unit in scan.missing):
-        return ()
+    scan: _Scan, members: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[Alternative, ...], tuple[str, ...]]:
+    """Other conventions' numbers for every metabolite, and in words what cannot be compared."""
+    if scan.fit.status == "failed":
+        return (), ("no concentrations to compare: the fit failed",)
+    if scan.water is None or "iu" in scan.missing:
+        return (), (f"only ratios ({scan.missing['iu']}), which depend on neither preset nor tissue correction",)
+    if scan.constants.is_solution:
+        return (), ("other presets and tissue correction are for tissue, not for a solution",)
     water = scan.water.amplitude * scan.timing.water_scale
-    means = None if settings.alpha_means is None else np.array(settings.alpha_means)
+    setting = Setting(scan.constants, scan.tissue, scan.timing, scan.missing)
+    others = setting.others()
 
     def concentrate(factors: Mapping[str, float]) -> float:
         return scan.fit.combination({m: f / water for m, f in factors.items()})[0]
 
-    return tuple(
+    found = tuple(
         item
         for name, parts in members.items()
         if all(_is_molecule(part) for part in parts)
-        for item in alternatives(
-            name, parts, concentrate, scan.constants, scan.tissue, scan.timing, settings.alpha, means
-        )
+        for item in alternatives(name, parts, concentrate, setting, others)
     )
+    return found, setting.notes(others)
 
 
 def _unused(settings: QuantifySection, names: Iterable[str]) -> list[str]:
@@ -396,9 +414,11 @@ def _warnings(scan: _Scan) -> list[str]:
     sentences = [] if scan.water is None else [f"water: {text}" for text in scan.water.warnings]
     if scan.tissue is not None:
         sentences += [f"tissue: {text}" for text in scan.tissue.warnings]
-    reasons = dict.fromkeys(
-        f"no {unit} concentrations: {why}" for unit, why in scan.missing.items() if "not asked" not in why
-    )
+    absent: dict[str, list[str]] = {}
+    for unit in UNITS:
+        if scan.missing.get(unit, NOT_ASKED) not in {NOT_ASKED, UNDEFINED}:
+            absent.setdefault(scan.missing[unit], []).append(unit)
+    reasons = [f"no {', '.join(units)} concentrations: {why}" for why, units in absent.items()]
     for timing, what in ((scan.timing.metabolite, "metabolite"), (scan.timing.water, "water")):
         if timing is not None and timing.complete and timing.flip_angle is None and scan.water is not None:
             found.append(f"the {what} scan states no flip angle: 90 degrees assumed")

@@ -18,6 +18,9 @@ COMPARTMENTS = ("gm", "wm", "csf")
 OVERRIDDEN = "study.toml [quantify.overrides]"
 """Source of a constant that the user gave; age does not change it."""
 
+GIVEN_ALPHA, GIVEN_MEANS = "study.toml [quantify] alpha", "study.toml [quantify] alpha_means"
+"""Sources of what the user gave for the alpha correction."""
+
 YOUNGEST, OLDEST = 18.0, 80.0
 """Years between which T2 follows age."""
 
@@ -73,7 +76,9 @@ class Constants:
     metabolites
         Per metabolite (and ``default``): ``t1_gm``, ``t1_wm``, ``t2_gm``, ``t2_wm`` in s.
     alpha
-        White-to-grey concentration ratio per metabolite of the preset.
+        White-to-grey concentration ratio per metabolite, by basis name.
+    group
+        ``gm``, ``wm``: fixed mean fractions of the baseline group for the alpha correction; empty without them.
     age_slopes
         Relative change of T2 per year of age for metabolites and ``water`` (grey and white matter), and
         ``reference_age``; empty where nothing is published.
@@ -89,6 +94,7 @@ class Constants:
     water: Mapping[str, Constant]
     metabolites: Mapping[str, Mapping[str, Constant]]
     alpha: Mapping[str, Constant] = field(default_factory=dict)
+    group: Mapping[str, Constant] = field(default_factory=dict)
     age_slopes: Mapping[str, Constant] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -105,6 +111,10 @@ class Constants:
         """Whether the preset knows relaxation per compartment, as molal and molar of tissue need."""
         return "t1_gm" in self.water
 
+    def has_alpha(self, name: str) -> bool:
+        """Whether the white-to-grey ratio of a metabolite is known."""
+        return canonical_name(name) in self.alpha
+
     def flat(self) -> dict[str, Constant]:
         """Every constant under one key (``water_t1_gm``, ``metabolite_t2_wm.Glu``), for reports and provenance."""
         water = {f"water_{key}": constant for key, constant in self.water.items()}
@@ -113,7 +123,8 @@ class Constants:
             for name, table in self.metabolites.items()
             for key, constant in table.items()
         }
-        return {**water, **metabolites, **{f"alpha.{name}": constant for name, constant in self.alpha.items()}}
+        group = {f"group_{name}": constant for name, constant in self.group.items()}
+        return {**water, **metabolites, **{f"alpha.{name}": constant for name, constant in self.alpha.items()}, **group}
 
 
 def load_constants(
@@ -221,6 +232,31 @@ def _by_basis_name(values: Mapping[str, float]) -> dict[str, float]:
     """Give every member of a sum its value, and every metabolite its basis name (mI: Ins)."""
     members = {name: COMBINED.get(name, (name,)) for name in values}
     return {canonical_name(member): values[name] for name, parts in members.items() for member in parts}
+
+
+def with_alpha(
+    constants: Constants, ratios: Mapping[str, float], means: tuple[float, float] | None = None
+) -> Constants:
+    """Take ratios and group means of the alpha correction from study.toml.
+
+    Parameters
+    ----------
+    ratios
+        White-to-grey ratio by reported or basis name, over the preset's own; a sum (``tCr``) stands for its members,
+        a member's own entry comes before that of the sum.
+    means
+        Fixed mean fractions of GM and WM of the baseline group.
+    """
+    sums = {name: value for name, value in ratios.items() if name in COMBINED}
+    single = {name: value for name, value in ratios.items() if name not in COMBINED}
+    given = {**_by_basis_name(sums), **_by_basis_name(single)}
+    alpha = {name: Constant(value, 0.0, GIVEN_ALPHA, "user") for name, value in given.items()}
+    group = (
+        {}
+        if means is None
+        else {name: Constant(value, 0.0, GIVEN_MEANS, "user") for name, value in zip(("gm", "wm"), means, strict=True)}
+    )
+    return replace(constants, alpha={**constants.alpha, **alpha}, group=group)
 
 
 def at_age(constants: Constants, age: float | None) -> Constants:

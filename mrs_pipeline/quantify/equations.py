@@ -54,7 +54,7 @@ def mole_fractions(fractions: FloatArray, content: FloatArray) -> FloatArray:
     return np.asarray(moles / moles.sum(axis=0), dtype=np.float64)
 
 
-def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) -> Values:
+def metabolite_relaxation(voxel: Compartments, rule: str, alpha: Values = 1.0) -> Values:
     r"""Return :math:`R_m`, the relaxation factor of a metabolite whose signal comes from GM and WM.
 
     Parameters
@@ -67,13 +67,13 @@ def metabolite_relaxation(voxel: Compartments, rule: str, alpha: float = 1.0) ->
     if rule == "mean-times":
         return np.asarray(voxel.metabolite[0])
     grey, white = (voxel.fractions * voxel.content)[:2]
-    weights = np.stack([grey, alpha * white])
-    empty = np.full_like(weights, 0.5)  # no tissue: the mean of both
-    shares = np.divide(weights, weights.sum(axis=0), out=empty, where=weights.sum(axis=0) > 0)
-    return np.asarray((shares * voxel.metabolite).sum(axis=0))
+    white = alpha * white
+    whole = np.asarray(grey + white)
+    share = np.divide(grey, whole, out=np.full_like(whole, 0.5), where=whole > 0)  # no tissue: the mean of both
+    return np.asarray(share * voxel.metabolite[0] + (1 - share) * voxel.metabolite[1])
 
 
-def molal_factor(voxel: Compartments, molality: Values, csf: str, rule: str, alpha: float = 1.0) -> Values:
+def molal_factor(voxel: Compartments, molality: Values, csf: str, rule: str, alpha: Values = 1.0) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` to give mmol per kg of tissue water.
 
     Parameters
@@ -94,7 +94,7 @@ def molal_factor(voxel: Compartments, molality: Values, csf: str, rule: str, alp
     return scale
 
 
-def water_scaled_factor(voxel: Compartments, molarity: Values, rule: str, alpha: float = 1.0) -> Values:
+def water_scaled_factor(voxel: Compartments, molarity: Values, rule: str, alpha: Values = 1.0) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` to give mmol per litre of the whole voxel, CSF included.
 
     Notes
@@ -107,14 +107,14 @@ def water_scaled_factor(voxel: Compartments, molarity: Values, rule: str, alpha:
     return scale
 
 
-def molar_factor(voxel: Compartments, molarity: Values, rule: str, alpha: float = 1.0) -> Values:
+def molar_factor(voxel: Compartments, molarity: Values, rule: str, alpha: Values = 1.0) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` to give mmol per litre of tissue, CSF taken out."""
     scale: Values = water_scaled_factor(voxel, molarity, rule, alpha) / (1.0 - voxel.fractions[2])
     return scale
 
 
 def alpha_factor(
-    voxel: Compartments, molarity: Values, rule: str, alpha: float, means: FloatArray | None = None
+    voxel: Compartments, molarity: Values, rule: str, alpha: Values, means: tuple[Values, Values] | None = None
 ) -> Values:
     r"""Return what multiplies :math:`S_m/S_w` in the alpha correction (Harris 2015, doi:10.1002/jmri.24903).
 
@@ -123,8 +123,8 @@ def alpha_factor(
     alpha
         White-to-grey concentration ratio.
     means
-        Fixed group means of :math:`f_G` and :math:`f_W`, shape (2,), for the group-normalised form; ``None`` gives the
-        concentration of grey matter.
+        Fixed group means of :math:`f_G` and :math:`f_W` for the group-normalised form; ``None`` gives the concentration
+        of grey matter.
 
     Notes
     -----
@@ -132,6 +132,6 @@ def alpha_factor(
     :math:`c_\alpha\,(\mu_G + \alpha\mu_W)/(\mu_G + \mu_W)`.
     """
     grey_like = voxel.fractions[0] + alpha * voxel.fractions[1]
-    normal = 1.0 if means is None else float((means[0] + alpha * means[1]) / means.sum())
+    normal = 1.0 if means is None else (means[0] + alpha * means[1]) / (means[0] + means[1])
     scale: Values = water_scaled_factor(voxel, molarity, rule, alpha) * normal / grey_like
     return scale

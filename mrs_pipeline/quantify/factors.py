@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
+from mrs_pipeline.basis import canonical_name
 from mrs_pipeline.quantify.constants import COMPARTMENTS, Constant, Constants
 from mrs_pipeline.quantify.draws import POINTS, Origin, drawn_constants, drawn_fractions
-from mrs_pipeline.quantify.equations import Compartments, Values, molal_factor, molar_factor
+from mrs_pipeline.quantify.equations import Compartments, Values, alpha_factor, molal_factor, molar_factor
 from mrs_pipeline.quantify.relaxation import ScanTiming, relaxation_factor
 from mrs_pipeline.spectrum import FloatArray
 
@@ -39,6 +40,9 @@ def inputs(constants: Constants, tissue: TissueFractions | None, metabolite: str
     """Return every number the factor of a metabolite depends on, under one flat key each."""
     numbers = {f"water_{key}": constant for key, constant in constants.water.items()}
     numbers |= {f"metabolite_{key}": constant for key, constant in constants.metabolite(metabolite).items()}
+    numbers |= {f"group_{key}": constant for key, constant in constants.group.items()}
+    if constants.has_alpha(metabolite):
+        numbers["alpha"] = constants.alpha[canonical_name(metabolite)]
     if tissue is not None:
         for name, value in zip(COMPARTMENTS, (tissue.gm, tissue.wm, tissue.csf), strict=True):
             numbers[f"fraction_{name}"] = Constant(value, 0.0, tissue.source)
@@ -51,21 +55,36 @@ def evaluate(unit: str, numbers: Mapping[str, Values], timing: ScanTiming, conve
     Parameters
     ----------
     unit
-        ``"molal"``, ``"molar"`` or ``"iu"``.
+        One of :data:`mrs_pipeline.quantify.units.UNITS`.
     numbers
         Values by the keys of :func:`inputs`.
+
+    Notes
+    -----
+    ``csf_only`` is ``iu`` over one minus the fraction of CSF.
     """
+    if unit == "csf_only":
+        return evaluate("iu", numbers, timing, conventions) / (1.0 - numbers["fraction_csf"])
     if unit == "iu" and conventions["iu"] == "attenuation":
         return numbers["water_concentration"] * numbers["water_attenuation"]
     if unit == "iu" and conventions["iu"] == "single-compartment":
         return _single_compartment(numbers, timing)
     if conventions["iu"] == "solution":
         return _solution(unit, numbers, timing)
+    return _tissue(unit, numbers, timing, conventions)
+
+
+def _tissue(unit: str, numbers: Mapping[str, Values], timing: ScanTiming, conventions: Mapping[str, str]) -> Values:
+    """Concentration from the water of three compartments."""
     rule = conventions["metabolite_relaxation"]
     voxel = voxel_of(numbers, timing, rule, assumed=unit == "iu")
     if unit == "molal":
         return molal_factor(voxel, numbers["water_molality"], conventions["csf"], rule)
-    return molar_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule)
+    molarity = numbers["water_molality"] * numbers["water_density"]
+    if unit in {"iu", "molar"}:
+        return molar_factor(voxel, molarity, rule)
+    means = (numbers["group_gm"], numbers["group_wm"]) if unit == "alpha_normalised" else None
+    return alpha_factor(voxel, molarity, rule, numbers["alpha"], means)
 
 
 def _single_compartment(numbers: Mapping[str, Values], timing: ScanTiming) -> Values:

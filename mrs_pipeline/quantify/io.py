@@ -53,6 +53,7 @@ def data_dictionary(quantified: Quantified) -> dict[str, Any]:
             "PresetStatus": quantified.preset_status,
             "Constants": {key: asdict(constant) for key, constant in quantified.constants.items()},
             "UncertaintyBudget": [asdict(budget) for budget in quantified.budgets],
+            "SensitivityInWords": quantified.sensitivity_lines(),
             "Sensitivity": [_rounded(item) for item in quantified.sensitivity],
             "Warnings": list(quantified.warnings),
         },

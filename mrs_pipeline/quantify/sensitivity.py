@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from mrs_pipeline.anatomy import TissueFractions
-from mrs_pipeline.basis import canonical_name
 from mrs_pipeline.config import preset_names
 from mrs_pipeline.errors import MrsError
-from mrs_pipeline.quantify.constants import Constants, load_constants
-from mrs_pipeline.quantify.equations import alpha_factor
-from mrs_pipeline.quantify.factors import evaluate, inputs, voxel_of
+from mrs_pipeline.quantify.constants import PROTON_MHZ_PER_TESLA, Constants, load_constants
+from mrs_pipeline.quantify.factors import evaluate, inputs
 from mrs_pipeline.quantify.relaxation import ScanTiming
-from mrs_pipeline.spectrum import FloatArray
+from mrs_pipeline.quantify.units import ALPHA, NOT_ASKED
 
 Concentrate = Callable[[Mapping[str, float]], float]
 """Turns a factor per basis name into a concentration (the fit's weighted sum over the water amplitude)."""
+
+EXAMPLES = (0.05, 0.30)
+"""Fractions of CSF that stand for a voxel of unknown tissue: few voxels of a brain have less or more; own choice."""
+
+CORRECTIONS = {"csf_only": "csf-only", "alpha_corrected": "alpha", "alpha_normalised": "alpha, group-normalised"}
+"""Units that are the number by another correction, and what they are called here."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Alternative:
     metabolite, unit
         Which concentration; ``unit`` is that of the number it is compared with.
     variant
-        ``preset:NAME``, ``no tissue correction``, ``csf-only``, ``alpha`` (grey-matter concentration) or ``alpha,
-        group-normalised``.
+        ``preset:NAME``, ``no tissue correction``, ``csf-only``, ``alpha`` (grey-matter concentration), ``alpha,
+        group-normalised``, or ``5 % CSF`` for a voxel of unknown tissue that held it.
     value
         mmol/kg or mmol/L.
     change
@@ -45,15 +47,69 @@ class Alternative:
     change: float
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a number was made with, and what may be compared.
+
+    Parameters
+    ----------
+    constants, tissue, timing
+        As in the main number.
+    missing
+        Units that are not possible, with the reason.
+    """
+
+    constants: Constants
+    tissue: TissueFractions | None
+    timing: ScanTiming
+    missing: Mapping[str, str]
+
+    def allows(self, unit: str) -> bool:
+        """Whether a unit is possible, asked for or not."""
+        return self.missing.get(unit, NOT_ASKED) == NOT_ASKED
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """Units compared between presets: molal and molar, else institutional units."""
+        return ("molal", "molar") if self.allows("molal") and self.allows("molar") else ("iu",)
+
+    def others(self) -> dict[str, Constants]:
+        """Return the shipped presets other than the one in use that give the units compared at this field."""
+        found = {}
+        for name in preset_names("relaxation"):
+            try:
+                other = load_constants(name, self.timing.carrier_mhz)
+            except MrsError:
+                continue
+            apt = other.has_water_relaxation() or self.compared == ("iu",)
+            if name != self.constants.preset and apt and not other.is_solution and not other.warnings:
+                found[name] = other
+        return found
+
+    def notes(self, others: Mapping[str, Constants]) -> tuple[str, ...]:
+        """Say what cannot be compared in this scan, and what stands for it."""
+        found = []
+        if not others:
+            what = "a scale of water" if self.compared == ("iu",) else "tissue water"
+            found.append(f"no other preset states {what} at {self.timing.carrier_mhz / PROTON_MHZ_PER_TESLA:.2g} T")
+        if self.tissue is None:
+            few, much = (f"{100 * share:.0f}" for share in EXAMPLES)
+            found.append(
+                f"the tissue is not known, nor what correcting for it would change: voxels of {few} and {much} % CSF, "
+                "the rest 60 % GM and 40 % WM, are examples"
+            )
+        elif self.compared == ("iu",):
+            why = next(self.missing[unit] for unit in ("molal", "molar") if not self.allows(unit))
+            found.append(f"only iu is compared, which is not corrected for tissue: {why}")
+        return tuple(found)
+
+
 def alternatives(
     metabolite: str,
     members: tuple[str, ...],
     concentrate: Concentrate,
-    constants: Constants,
-    tissue: TissueFractions,
-    timing: ScanTiming,
-    alpha: Mapping[str, float],
-    means: FloatArray | None,
+    setting: Setting,
+    others: Mapping[str, Constants],
 ) -> tuple[Alternative, ...]:
     """Evaluate every other convention for one metabolite or sum.
 
@@ -63,98 +119,74 @@ def alternatives(
         Reported name and the basis names behind it.
     concentrate
         From a factor per member to the concentration.
-    constants, tissue, timing
-        As in the main number.
-    alpha
-        White-to-grey ratio by basis or reported name, over the preset's own.
-    means
-        Fixed group means of GM and WM for the normalised alpha correction, shape (2,).
+    setting
+        What the number was made with.
+    others
+        Presets to compare with, from :meth:`Setting.others`.
     """
 
-    def number(unit: str, used: Constants) -> float:
-        return concentrate({m: _factor(unit, used, tissue, timing, m) for m in members})
+    def number(
+        unit: str, used: Constants = setting.constants, tissue: TissueFractions | None = setting.tissue
+    ) -> float:
+        return concentrate({m: _factor(unit, used, tissue, setting.timing, m) for m in members})
 
+    base = {unit: number(unit) for unit in setting.compared}
     found: list[Alternative] = []
 
     def add(unit: str, variant: str, value: float) -> None:
         found.append(Alternative(metabolite, unit, variant, value, value / base[unit] - 1 if base[unit] else 0.0))
 
-    base = {unit: number(unit, constants) for unit in ("molal", "molar")}
-    for name, other in _other_presets(constants, timing).items():
-        for unit in ("molal", "molar"):
+    for name, other in others.items():
+        for unit in base:
             add(unit, f"preset:{name}", number(unit, other))
-    uncorrected = number("iu", constants)
-    add("molar", "no tissue correction", uncorrected)
-    add("molar", "csf-only", uncorrected / (1 - tissue.csf))
-    ratios = {m: _alpha(m, metabolite, constants, alpha) for m in members}
-    if all(ratio is not None for ratio in ratios.values()):
-        for variant, group in (("alpha", None), ("alpha, group-normalised", means)):
-            if variant == "alpha" or group is not None:
-                factors = {
-                    m: _alpha_factor(constants, tissue, timing, m, float(r or 0), group) for m, r in ratios.items()
-                }
-                add("molar", variant, concentrate(factors))
+    if "molar" in base:
+        add("molar", "no tissue correction", number("iu"))
+    if setting.tissue is None:
+        for share in EXAMPLES:
+            example = TissueFractions(0.6 * (1 - share), 0.4 * (1 - share), share)
+            full = setting.constants.has_water_relaxation() and setting.timing.complete
+            add("iu", f"{100 * share:.0f} % CSF", number("molar" if full else "csf_only", tissue=example))
+    for unit, variant in CORRECTIONS.items():
+        if setting.allows(unit) and (unit not in ALPHA or all(map(setting.constants.has_alpha, members))):
+            add("molar" if "molar" in base else "iu", variant, number(unit))
     return tuple(found)
 
 
-def _factor(unit: str, constants: Constants, tissue: TissueFractions, timing: ScanTiming, member: str) -> float:
+def _factor(unit: str, constants: Constants, tissue: TissueFractions | None, timing: ScanTiming, member: str) -> float:
     numbers = {key: constant.value for key, constant in inputs(constants, tissue, member).items()}
     return float(evaluate(unit, numbers, timing, constants.conventions))
 
 
-def _other_presets(constants: Constants, timing: ScanTiming) -> dict[str, Constants]:
-    """Shipped presets that know tissue water at this field and are not the one in use."""
-    found = {}
-    for name in preset_names("relaxation"):
-        try:
-            other = load_constants(name, timing.carrier_mhz)
-        except MrsError:
-            continue
-        if name != constants.preset and other.has_water_relaxation() and not other.warnings:
-            found[name] = other
-    return found
-
-
-def _alpha(member: str, metabolite: str, constants: Constants, given: Mapping[str, float]) -> float | None:
-    """White-to-grey ratio of a metabolite: from study.toml by basis or reported name, else the preset's."""
-    for name in (member, metabolite, canonical_name(member)):
-        if name in given:
-            return given[name]
-    own = constants.alpha.get(canonical_name(member))
-    return None if own is None else own.value
-
-
-def _alpha_factor(
-    constants: Constants,
-    tissue: TissueFractions,
-    timing: ScanTiming,
-    member: str,
-    alpha: float,
-    means: FloatArray | None,
-) -> float:
-    numbers = {key: constant.value for key, constant in inputs(constants, tissue, member).items()}
-    rule = constants.conventions["metabolite_relaxation"]
-    voxel = voxel_of(numbers, timing, rule, assumed=False)
-    return float(alpha_factor(voxel, numbers["water_molality"] * numbers["water_density"], rule, alpha, means))
-
-
-def sentence(metabolite: str, found: tuple[Alternative, ...], unit: str = "molal") -> str:
+def sentence(metabolite: str, found: tuple[Alternative, ...]) -> str:
     """Sum up the alternatives of one metabolite for a report.
 
     Returns
     -------
     str
-        Range over the other presets, and the change without tissue correction; empty without alternatives.
+        Range over the other presets, and the change without tissue correction, with the CSF-only one where the number
+        has none, or in voxels of some CSF where the tissue is not known; empty without alternatives.
     """
     mine = [item for item in found if item.metabolite == metabolite]
-    presets = [item for item in mine if item.unit == unit and item.variant.startswith("preset:")]
-    plain = [item for item in mine if item.variant == "no tissue correction"]
-    if not presets or not plain:
-        return ""
-    changes = np.array([item.change for item in presets]) * 100
-    low, high = presets[int(np.argmin(changes))], presets[int(np.argmax(changes))]
-    names = [item.variant.removeprefix("preset:") for item in (low, high)]
-    return (
-        f"{metabolite} ({unit}): {changes.min():+.1f} % under {names[0]} to {changes.max():+.1f} % under {names[1]}; "
-        f"molar {100 * plain[0].change:+.1f} % without tissue correction"
+    if mine and not any(item.value for item in mine):
+        return f"{metabolite}: zero under every convention"
+    unit = mine[0].unit if mine else ""
+    presets = sorted(
+        (item for item in mine if item.unit == unit and item.variant.startswith("preset:")),
+        key=lambda item: item.change,
     )
+    ends = [f"{_percent(item)} under {item.variant.removeprefix('preset:')}" for item in presets]
+    parts = [" to ".join(dict.fromkeys([ends[0], ends[-1]]))] if ends else []
+    by_variant = {item.variant: item for item in mine}
+    examples = [f"{_percent(item)} with {item.variant}" for item in mine if item.variant.endswith("% CSF")]
+    if "no tissue correction" in by_variant:
+        parts.append(f"molar {_percent(by_variant['no tissue correction'])} without tissue correction")
+    elif examples:
+        parts.append(" to ".join(examples) + " in the voxel")
+    elif "csf-only" in by_variant:
+        parts.append(f"{_percent(by_variant['csf-only'])} with the csf-only correction")
+    head = f"{metabolite} ({unit})" if ends or unit == "iu" else metabolite
+    return f"{head}: {'; '.join(parts)}" if parts else ""
+
+
+def _percent(item: Alternative) -> str:
+    return f"{100 * item.change:+.1f} %"

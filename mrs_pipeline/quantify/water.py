@@ -43,7 +43,8 @@ class WaterFit:
         Signal of all water lines at t = 0 (the echo top) divided by the two protons of water, scanner units: the
         definition that the fit's amplitudes have, whose basis FIDs give one proton |y(0)| = 1.
     sd
-        Standard error of ``amplitude``: noise of the scan and departures of the line from a smooth course.
+        Standard error of ``amplitude``: noise of the scan, departures of the line from a smooth course, and the choice
+        of the course.
     fwhm_hz
         Full width at half maximum of the modelled water line in Hz.
     shift_ppm
@@ -117,8 +118,9 @@ def fit_water(water: Spectrum, *, later: float = 0.0) -> WaterFit:
     state-space method (Barkhuijsen 1987, doi:10.1016/0022-2364(87)90023-0), :math:`s_n=\sum_k c_k z_k^n`; lines
     further than 0.8 ppm from water (lipids, metabolites) are subtracted. What remains is water, and its magnitude is
     continued to the echo top from point 4 on with :math:`\ln|w(t)| = \ln A + a_1 t + a_2 t^2 + a_3 t^3`, of which a
-    Lorentzian line is the first order and a Voigt line the second; the order is chosen by the Bayesian information
-    criterion.
+    Lorentzian line is the first order and a Voigt line the second. The orders are averaged by their probabilities under
+    the Bayesian information criterion, and what lies between them counts in the standard error (Hoeting 1999,
+    doi:10.1214/ss/1009212519): in noise the data do not tell which course it is.
 
     Points 0 to 3 are not used. A sampled signal that starts at t = 0 comes out of a linear-phase receive filter with
     half its first point and an overshoot after it, whatever its lines; metabolites go through the same filter, and
@@ -187,9 +189,8 @@ def _start(still: ComplexArray, lines: _Lines, noise: float, before: float = 0.0
     magnitude = np.maximum(magnitude, noise)
     n = np.arange(SETTLED, max(_course_end(magnitude), SETTLED + min(SHORTEST, size - SETTLED)))
     sigma = np.hypot(noise / magnitude[n], FLOOR)
-    course, sd = min((_course(n, np.log(magnitude[n]), sigma, order) for order in ORDERS), key=lambda found: found[0])[
-        1:
-    ]
+    courses = [_course(n, np.log(magnitude[n]), sigma, order) for order in ORDERS]
+    course, sd = _averaged(courses, -before)
     early = np.exp(np.polynomial.polynomial.polyval(np.arange(SETTLED), course))
     value = float(np.exp(np.polynomial.polynomial.polyval(-before, course)))
     return _Start(value, sd, tuple(np.round(np.abs(still[:SETTLED]) / early, 4).tolist()))
@@ -216,6 +217,20 @@ def _course(
     excess = max(1.0, chi2 / max(n.size - order - 1, 1))
     sd = float(np.sqrt(np.linalg.inv(design.T @ design)[0, 0] * excess))
     return chi2 + (order + 1) * np.log(n.size), coefficients / scale ** np.arange(order + 1), sd
+
+
+def _averaged(courses: list[tuple[float, FloatArray, float]], at: float) -> tuple[FloatArray, float]:
+    """Average courses by the weights of their information criteria: coefficients, standard error at one point."""
+    criteria = np.array([criterion for criterion, _, _ in courses])
+    weights = np.exp((criteria.min() - criteria) / 2)
+    weights /= weights.sum()
+    padded = np.array(
+        [np.pad(coefficients, (0, max(ORDERS) + 1 - coefficients.size)) for _, coefficients, _ in courses]
+    )
+    mean = weights @ padded
+    apart = np.polynomial.polynomial.polyval(at, (padded - mean).T)
+    errors = np.array([sd for _, _, sd in courses])
+    return mean, float(np.sqrt(weights @ (errors**2 + apart**2)))
 
 
 def own_phase(fid: ComplexArray, noise: float, dwell: float) -> FloatArray:

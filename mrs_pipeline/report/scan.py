@@ -34,6 +34,9 @@ UNITS: tuple[tuple[str, str, str], ...] = (
     ("molal", "mmol/kg", "millimoles per kilogram of tissue water"),
     ("molar", "mmol/L", "millimoles per litre of tissue"),
     ("iu", "i.u.", "institutional units"),
+    ("csf_only", "i.u., CSF only", "institutional units over one minus the fraction of CSF"),
+    ("alpha_corrected", "mmol/L, alpha", "millimoles per litre of grey matter, at a fixed white-to-grey ratio"),
+    ("alpha_normalised", "mmol/L, alpha of group", "the same at the mean fractions of the baseline group"),
 )
 """Column, heading and meaning of each unit of a concentration."""
 

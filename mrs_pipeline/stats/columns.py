@@ -21,10 +21,21 @@ __all__ = [
     "data_dictionary",
 ]
 
-UNIT_COLUMNS = {"ratio": "ratio_tCr", "molal": "molal", "molar": "molar", "iu": "iu"}
+UNIT_COLUMNS = {
+    "ratio": "ratio_tCr",
+    **{name: name for name in ("molal", "molar", "iu", "csf_only", "alpha_corrected", "alpha_normalised")},
+}
 """Column of ``concentrations.tsv`` behind each unit name of ``[analysis] unit``."""
 
-UNIT_LABELS = {"ratio": "ratio to tCr", "molal": "mmol/kg", "molar": "mmol/L", "iu": "institutional units"}
+UNIT_LABELS = {
+    "ratio": "ratio to tCr",
+    "molal": "mmol/kg",
+    "molar": "mmol/L",
+    "iu": "institutional units",
+    "csf_only": "institutional units, CSF-only correction",
+    "alpha_corrected": "mmol/L of grey matter, alpha correction",
+    "alpha_normalised": "mmol/L, alpha correction to the baseline group",
+}
 """How a unit is printed."""
 
 _TEXT = None
@@ -34,7 +45,7 @@ EFFECTS: dict[str, tuple[str, str | None]] = {
     "voi": ("Region; with acq and task labels where a region was measured in more than one way", _TEXT),
     "metabolite": ("Metabolite or combination", _TEXT),
     "session": ("Visit compared with baseline", _TEXT),
-    "unit": ("Unit of the analysed value: ratio, molal, molar or iu", _TEXT),
+    "unit": ("Unit of the analysed value, by the names of [analysis] unit", _TEXT),
     "analysis_set": ("itt, per-protocol or qc-all", _TEXT),
     "model": ("Model behind the estimate", _TEXT),
     "contrast": ("What is subtracted from what", _TEXT),

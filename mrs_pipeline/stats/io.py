@@ -220,8 +220,8 @@ def read_external(path: Path) -> Sources:
     Parameters
     ----------
     path
-        TSV with at least participant_id, session, voi, metabolite and one of ratio_tCr, iu, molal, molar. Beside it a
-        JSON file of the same name with an object ``Provenance`` that states ``Software``, ``Version`` and ``Method``.
+        TSV with at least participant_id, session, voi, metabolite and one of the columns of ``UNIT_COLUMNS``. Beside it
+        a JSON file of the same name with an object ``Provenance`` that states ``Software``, ``Version`` and ``Method``.
 
     Raises
     ------

@@ -97,7 +97,7 @@ def select_values(
     concentrations, scans
         Long table and decided scans.
     unit
-        ratio, molal, molar or iu.
+        A key of ``UNIT_COLUMNS``.
     only_included
         ``True`` for the frozen set; ``False`` for every scan with a result, whatever its quality.
 

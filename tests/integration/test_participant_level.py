@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +154,27 @@ def test_missing_repetition_time_costs_the_absolute_units_only(mixed):
     assert row["ratio_tCr"] == "1"
     assert row["molal"] == "n/a"
     assert "TR" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [
+        ("good", r"tNAA \(molal\): [-+.0-9]+ % under [a-z-]+ to .*; molar [-+.0-9]+ % without tissue correction"),
+        ("shortwater", r"tNAA \(iu\): .* % with 5 % CSF to \+.* % with 30 % CSF in the voxel.*the tissue is not known"),
+        ("notr", r"only iu is compared, .*: .*TR of the metabolite scan|the tissue is not known"),
+    ],
+)
+def test_every_report_says_what_other_conventions_would_give(mixed, person, said):
+    page = (mixed[0] / "out" / f"sub-{person}_{NAME}_report.html").read_text()
+    assert re.search(f"Under other conventions</dt>.*?{said}", page, re.DOTALL)
+
+
+def test_the_csf_only_correction_is_in_the_table(mixed):
+    row = rows(mixed[0], "good")["tNAA"]
+    assert float(row["csf_only"]) == pytest.approx(float(row["iu"]) / (1 - float(row["f_csf"])), rel=1e-5)
+    assert float(row["csf_only_sd"]) > float(row["iu_sd"])
+    assert (row["alpha_corrected"], rows(mixed[0], "good")["Glu"]["alpha_normalised"]) == ("n/a", "n/a")
+    assert float(rows(mixed[0], "good")["Glu"]["alpha_corrected"]) > float(rows(mixed[0], "good")["Glu"]["molar"])
 
 
 def test_a_water_scan_of_another_length_serves(mixed, good):

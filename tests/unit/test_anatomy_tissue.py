@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -23,6 +24,9 @@ from mrs_pipeline.anatomy import (
 from mrs_pipeline.anatomy.mixture import classify
 from mrs_pipeline.config import TissueSection
 from mrs_pipeline.errors import InputError
+from mrs_pipeline.interfaces.anatomy import VoxelTissue
+from mrs_pipeline.nifti_mrs import NiftiMrs, write
+from mrs_pipeline.spectrum import Spectrum
 
 HEADER = "participant_id\tsession\tvoi\tGM\tWM\tCSF\n"
 
@@ -98,6 +102,20 @@ def test_deep_grey_is_flagged_and_less_certain():
     assert found.deep == pytest.approx(0.4)
     assert "deep grey matter" in found.warnings[0]
     assert found.sd[0] > fractions(ones, {k: v for k, v in maps.items() if k != "deep"}).sd[0]
+
+
+@pytest.mark.parametrize(("in_maps", "covered"), [(0.7, 1.0), (1.0, 0.7), (0.875, 0.8)])
+def test_a_part_of_unknown_tissue_makes_the_fractions_less_certain(in_maps, covered):
+    # 30 % unknown: an even distribution 0.3 wide has an SD of 0.3 / sqrt(12) = 0.0866
+    box = np.ones((4, 4, 4))
+    maps = {name: share * in_maps * box for name, share in (("gm", 0.6), ("wm", 0.3), ("csf", 0.1))}
+    found = fractions(box, maps, covered=covered)
+    assert (found.gm, found.wm, found.csf) == pytest.approx((0.6, 0.3, 0.1))
+    assert found.inside == pytest.approx(0.7)
+    assert found.sd == pytest.approx((0.09539, 0.09539, 0.09165), abs=1e-5)
+    assert found.warnings == ("30 % of the voxel lies outside brain and CSF of the tissue maps",)
+    whole = fractions(box, {name: share / in_maps for name, share in maps.items()})
+    assert whole.sd == (0.04, 0.04, 0.03)
 
 
 def ball(centre=(20, 20, 20), radius=16, shape=(40, 40, 40)):
@@ -235,6 +253,29 @@ def test_a_displaced_box_that_leaves_the_brain_is_a_warning(tmp_path):
     assert far["warnings"] == [
         "no fractions of the boxes displaced by chemical shift: the spectroscopy voxel lies outside the T1w image"
     ]
+
+
+def test_a_box_that_leaves_the_image_is_less_certain(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, data in tissue_images().items():
+        save(data, tmp_path / "derivatives" / f"sub-01/anat/sub-01_label-{name.upper()}_probseg.nii.gz")
+    t1w = tmp_path / "sub-01_T1w.nii.gz"
+    save(np.zeros((40, 40, 22), dtype=np.float32), t1w)  # ends at 6 mm; of a box from -8 to 8 mm 2 / 16 lie beyond
+    maps = maps_from_derivatives(tmp_path / "derivatives", "sub-01", None, t1w, tmp_path / "out")
+    spectrum = Spectrum(np.exp(-0.01 * np.arange(512)).astype(complex), 5e-4, 127.75)
+    write(NiftiMrs(spectrum, affine=np.diag([16.0, 16, 16, 1])), tmp_path / "sub-01_svs.nii.gz")
+    found = VoxelTissue(
+        svs=str(tmp_path / "sub-01_svs.nii.gz"),
+        t1w=str(t1w),
+        maps={"gm": maps.gm, "wm": maps.wm, "csf": maps.csf, "record": str(tmp_path / "out" / "segment.json")},
+        identity=json.dumps({"participant_id": "sub-01", "session": None, "voi": None}),
+        settings=TissueSection(source="derivatives").model_dump_json(),
+    ).run()
+    tissue = json.loads(Path(found.outputs.tissue).read_text(encoding="utf-8"))
+    assert tissue["fractions"]["wm"] == pytest.approx(1.0, abs=0.01)
+    assert tissue["fractions"]["inside"] == pytest.approx(0.875, abs=0.002)
+    assert tissue["fractions"]["sd"] == pytest.approx([0.0539, 0.0539, 0.0469], abs=3e-4)  # 0.125 / sqrt(12) = 0.0361
+    assert "12 % of the voxel lies outside the T1w image" in tissue["warnings"]
 
 
 def test_nothing_found_is_said(tmp_path):

@@ -104,6 +104,14 @@ def test_rows_have_every_unit_that_both_visits_have():
     assert (row["session_from"], row["session"], row["acq"]) == ("bl", "w12", "n/a")
 
 
+def test_corrected_units_have_their_changes_too():
+    rows = [row | {"csf_only": row["molal"]} for row in concentration_rows(FIRST, 2.0)]
+    factors = {"bl": unit_factors(rows), "w12": unit_factors(rows)}
+    found = by_key(change_rows(joint_fit(), factors, IDENTITY))
+    assert found["Glu", "csf_only"]["change"] == pytest.approx(found["Glu", "molal"]["change"])
+    assert ("Glu", "alpha_corrected") not in found
+
+
 def test_the_table_and_its_dictionary(tmp_path):
     rows = change_rows(joint_fit(), {}, IDENTITY)
     dictionary = json.loads(write_changes(rows, tmp_path / "change.tsv").read_text())

@@ -30,7 +30,8 @@ def test_effects_have_the_columns_of_the_design():
 def test_concentrations_have_the_columns_of_the_design():
     assert ", ".join(stats.CONCENTRATION_COLUMNS) == (
         "participant_id, session, voi, acq, run, task, metabolite, amplitude, crlb, amplitude_sd, total_sd, ratio_tCr, "
-        "ratio_tCr_sd, ratio_tCr_lo, ratio_tCr_hi, iu, iu_sd, molal, molal_sd, molar, molar_sd, f_gm, f_wm, f_csf, "
+        "ratio_tCr_sd, ratio_tCr_lo, ratio_tCr_hi, iu, iu_sd, molal, molal_sd, molar, molar_sd, csf_only, csf_only_sd, "
+        "alpha_corrected, alpha_corrected_sd, alpha_normalised, alpha_normalised_sd, f_gm, f_wm, f_csf, "
         "status, flags, reason"
     )
 

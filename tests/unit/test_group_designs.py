@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -76,6 +77,15 @@ class TestDesigns:
         assert row["contrast"] == "week12 - baseline"
         assert row["estimate"] == pytest.approx((normal[:, 1] - normal[:, 0]).mean())
         assert (row["n_a"], row["n_b"], row["df"]) == (16, 0, 15)
+
+    @pytest.mark.parametrize("unit", ["iu", "csf_only", "alpha_corrected", "alpha_normalised"])
+    def test_every_unit_of_the_table_can_be_analysed(self, normal, unit):
+        trial = make_trial(normal, 0, names=("all", ""))
+        trial = replace(trial, concentrations=trial.concentrations.assign(**{unit: 3 * trial.concentrations["molal"]}))
+        table = effects(trial, AnalysisSection(design="single-arm", unit=unit)).table
+        row = table.iloc[0]
+        assert (row["unit"], row["estimate"]) == (unit, pytest.approx(3 * (normal[:, 1] - normal[:, 0]).mean()))
+        assert set(table["unit"]) == {unit, "molal"}  # the sensitivity rows
 
     def test_crossover(self, normal):
         arm = np.tile([0, 1], 8)

@@ -69,7 +69,7 @@ def test_a_voxel_of_csf_alone_has_a_finite_relaxation():
     assert metabolite_relaxation(csf, "per-compartment") == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("means", "normal"), [(None, 1.0), (np.array([0.6, 0.3]), (0.6 + 0.5 * 0.3) / 0.9)])
+@pytest.mark.parametrize(("means", "normal"), [(None, 1.0), ((0.6, 0.3), (0.6 + 0.5 * 0.3) / 0.9)])
 def test_alpha_correction(means, normal):
     plain = water_scaled_factor(VOXEL, MOLARITY, "per-compartment", 0.5)
     found = alpha_factor(VOXEL, MOLARITY, "per-compartment", 0.5, means)

@@ -21,13 +21,16 @@ from mrs_pipeline.quantify import (
     PulseTiming,
     ScanTiming,
     WaterFit,
+    amplitudes_only,
     load_constants,
     quantify,
     write_concentrations,
 )
+from mrs_pipeline.quantify.constants import Constant, with_alpha
 from mrs_pipeline.quantify.draws import draws, fraction_covariance
 from mrs_pipeline.quantify.factors import evaluate, factor, inputs
 from mrs_pipeline.quantify.relaxation import saturation
+from mrs_pipeline.quantify.units import UNITS
 
 MHZ = 127.7
 MET = PulseTiming(0.030, 2.0, 90.0)
@@ -153,8 +156,71 @@ def test_csf_only_correction_gives_moles_per_litre_where_relaxation_is_alike():
     result = quantify(
         LinearFit({"Glu": s_met}), water_fit(s_water), tissue, ScanTiming(still, still, MHZ), QuantifySection()
     )
-    found = next(item.value for item in result.sensitivity if item.variant == "csf-only")
-    assert found == pytest.approx(molar * 0.728 / (0.728 * 0.8 + 0.97 * 0.2), rel=1e-6)
+    row, found = result.row("Glu"), molar * 0.728 / (0.728 * 0.8 + 0.97 * 0.2)
+    assert (row.csf_only, row.iu) == pytest.approx((found, 0.8 * found), rel=1e-6)
+    assert next(item.value for item in result.sensitivity if item.variant == "csf-only") == row.csf_only
+
+
+def test_csf_only_and_its_sd_by_hand():
+    # LCModel's constants have no error: iu = 1 / 1000 x 25116, CSF-only 25.116 / 0.85; of the fraction 0.15 +- 0.02
+    # comes 0.02 / 0.85 = 2.35 %, of the fit 3 %, of the water 1 %: together 3.94 %
+    tissue = TissueFractions(0.55, 0.30, 0.15, sd=(0.03, 0.035, 0.02))
+    fit = LinearFit({"NAA": 1.0}, [[0.03**2]])
+    result = quantify(fit, water_fit(1000.0, 10.0), tissue, TIMING, QuantifySection(preset="lcmodel"))
+    row = result.row("NAA")
+    assert (row.iu, row.csf_only) == pytest.approx((25.116, 25.116 / 0.85), rel=1e-12)
+    assert row.csf_only_sd == pytest.approx(0.0394 * row.csf_only, rel=0.01)
+    assert row.iu_sd == pytest.approx(math.hypot(0.03, 0.01) * row.iu, rel=0.01)
+    assert row.reason.endswith("; molal, molar: preset lcmodel defines institutional units only")
+    assert result.sensitivity_line("NAA").endswith("; +17.6 % with the csf-only correction")
+    assert "not corrected for tissue: preset lcmodel defines institutional units only" in result.sensitivity_notes[0]
+
+
+HARRIS = TissueFractions(0.60, 0.25, 0.15, sd=(0.0, 0.0, 0.0))
+STILL = ScanTiming(PulseTiming(1e-9, 1e4, 90.0), PulseTiming(1e-9, 1e4, 90.0), MHZ)
+
+
+def test_alpha_correction_against_harris_2015_by_hand():
+    # doi:10.1002/jmri.24903 with alpha 0.5 and full relaxation: water per litre of voxel 0.60 x 0.78 + 0.25 x 0.65 +
+    # 0.15 x 0.97 = 0.776 of pure water's 55510 x 0.9933 = 55138.1 mmol; signals as 1 : 5000: 8.5574 mmol per litre;
+    # over 0.60 + 0.5 x 0.25 = 0.725: 11.8034 in grey matter; a group of 0.58 and 0.30: x (0.58 + 0.15) / 0.88 = 9.7914
+    settings = QuantifySection(alpha_means=(0.58, 0.30))
+    result = quantify(LinearFit({"GABA": 1.0, "NAA": 1.0}), water_fit(5000.0), HARRIS, STILL, settings)
+    row = result.row("GABA")
+    assert row.alpha_corrected == pytest.approx(11.8034, rel=1e-5)
+    assert row.alpha_normalised == pytest.approx(9.7914, rel=1e-5)
+    assert row.reason == "ratio: the basis has no creatine"
+    assert result.constants["group_wm"].value == 0.30
+    naa = result.row("NAA")
+    assert (naa.alpha_corrected, naa.alpha_normalised_sd) == (None, None)
+    assert naa.reason == "ratio: the basis has no creatine"  # nothing on what the settings do not define
+    gone = quantify(LinearFit({"GABA": 1.0, "NAA": 1.0}), water_fit(5000.0), None, STILL, settings)
+    assert gone.row("GABA").reason.endswith("molar, csf_only, alpha_corrected, alpha_normalised: no tissue fractions")
+    assert gone.row("NAA").reason.endswith("; molal, molar, csf_only: no tissue fractions")
+
+
+def test_the_ratio_of_alpha_has_an_error_of_its_own():
+    # all else exact: 1 / (0.60 + 0.25 a), a lognormal about 0.5 with SD 0.1 / 0.5; slope 0.125 / 0.725 x 0.2 = 3.4 %
+    constants = with_alpha(load_constants("gannet", MHZ), {}, (0.58, 0.30))
+    constants = replace(constants, alpha={"GABA": Constant(0.5, 0.1, "doi")})
+    z = draws([inputs(constants, HARRIS, "GABA")])
+    found = factor("alpha_corrected", constants, HARRIS, STILL, "GABA", z)
+    assert found.by_constants.std() == pytest.approx(0.125 / 0.725 * 0.2, rel=0.03)
+    assert found.by_tissue.std() == 0.0
+    # of the group the correction moves the voxel only by what its grey share differs: 0.125 / 0.725 - 0.15 / 0.73
+    normal = factor("alpha_normalised", constants, HARRIS, STILL, "GABA", z)
+    assert normal.by_constants.std() == pytest.approx(abs(0.125 / 0.725 - 0.15 / 0.73) * 0.2, rel=0.05)
+
+
+def test_ratios_given_for_a_sum_stand_for_its_members():
+    given_ratios = QuantifySection(alpha={"Glx": 0.4, "Gln": 0.8, "tCr": 0.7, "mI": 1.0})
+    fit = LinearFit({"Glu": 1.0, "Gln": 1.0, "Cr": 1.0, "Ins": 1.0})
+    found = quantify(fit, water_fit(5000.0), HARRIS, STILL, given_ratios)
+    voxel = 8.557433  # mmol per litre, as above
+    for name, alpha in (("Glu", 0.4), ("Gln", 0.8), ("tCr", 0.7), ("mI", 1.0)):
+        assert found.row(name).alpha_corrected == pytest.approx(voxel / (0.60 + 0.25 * alpha), rel=1e-6), name
+    both = found.row("Glu").alpha_corrected + found.row("Gln").alpha_corrected
+    assert found.row("Glx").alpha_corrected == pytest.approx(both, rel=1e-9)
 
 
 @settings(deadline=None, max_examples=25)
@@ -280,7 +346,7 @@ def test_impossible_timing_is_named_and_not_used(scan, wrong):
     result = quantify(LinearFit({"NAA": 1.0}), water_fit(100.0), EXACT, timing, QuantifySection())
     row = result.rows[0]
     assert (row.molal, row.molar) == (None, None)
-    assert f"molal: the timing of the {scan} scan cannot be right (TE" in row.reason
+    assert f"molal, molar: the timing of the {scan} scan cannot be right (TE" in row.reason
     assert any(f"timing of the {scan} scan cannot be right" in warning for warning in result.warnings)
 
 
@@ -298,10 +364,10 @@ def test_a_number_that_is_none_has_a_reason():
     fit = LinearFit({"NAA": float("nan"), "Cr": 1.0})
     row = quantify(fit, water_fit(100.0), EXACT, TIMING, QuantifySection()).rows[0]
     assert (row.molal, row.iu) == (None, None)
-    assert "molal, molal_sd, molar, molar_sd: not a finite number" in row.reason
+    assert "molal, molal_sd, molar, molar_sd, csf_only, csf_only_sd: not a finite number" in row.reason
     unsure = quantify(LinearFit({"NAA": 1.0}, [[float("nan")]]), water_fit(100.0), EXACT, TIMING, QuantifySection())
     assert unsure.rows[0].molal is not None
-    assert "iu_sd, molal_sd, molar_sd: not a finite number" in unsure.rows[0].reason
+    assert "iu_sd, molal_sd, molar_sd, csf_only_sd: not a finite number" in unsure.rows[0].reason
 
 
 @pytest.mark.parametrize("fractions", [(0.0, 0.85, 0.15), (0.85, 0.0, 0.15), (0.25, 0.15, 0.60), (0.0, 0.05, 0.95)])
@@ -358,6 +424,7 @@ def test_units_not_asked_for_stay_empty():
 
 
 SPREAD = TissueFractions(0.55, 0.30, 0.15, sd=(0.03, 0.035, 0.02))
+MEANS = (0.58, 0.30)
 SUMS = {"tNAA": ("NAA", "NAAG"), "tCr": ("Cr", "PCr"), "tCho": ("GPC", "PCh"), "Glx": ("Glu", "Gln")}
 
 
@@ -389,18 +456,26 @@ class MonteCarlo:
         w, keys = self.constants.water, ("gm", "wm", "csf")
         relax = lambda t1, t2: (1 - np.exp(-tr / t1)) * np.exp(-te / t2)  # noqa: E731
         f = self.fractions
-        if unit == "iu":
+        csf = f[2]
+        if unit in {"iu", "csf_only"}:
             grey, white = (self.draw(w[f"assumed_{k}"], k) for k in keys[:2])
             f = np.stack([grey, white, np.zeros(self.n)]) / (grey + white)
         moles = f * np.stack([self.draw(w[f"content_{k}"], k) for k in keys])
         r = np.stack([relax(self.draw(w[f"t1_{k}"], f"w1 {k}"), self.draw(w[f"t2_{k}"], f"w2 {k}")) for k in keys])
         kilograms = moles[:2].sum(0) if unit == "molal" else f[:2].sum(0) / 0.9933
+        if unit == "csf_only":
+            kilograms = kilograms * (1 - csf)
         fitted = self.rng.multivariate_normal(list(amplitudes.values()), covariance, self.n).T
         total = 0.0
         for amplitude, name in zip(fitted, amplitudes, strict=True):
             t = self.constants.metabolite(name)
             m = np.stack([relax(self.draw(t[f"t1_{k}"], "t1"), self.draw(t[f"t2_{k}"], "t2")) for k in keys[:2]])
-            r_m = (moles[:2] * m).sum(0) / moles[:2].sum(0)
+            in_tissue = moles[:2]
+            if unit.startswith("alpha"):
+                a = self.draw(self.constants.alpha[name], "alpha")
+                normal = 1.0 if unit == "alpha_corrected" else (MEANS[0] + a * MEANS[1]) / sum(MEANS)
+                in_tissue, kilograms = moles[:2] * [np.ones(self.n), a], (f[0] + a * f[1]) / normal / 0.9933
+            r_m = (in_tissue * m).sum(0) / in_tissue.sum(0)
             total = total + amplitude * (moles * r).sum(0) / (kilograms * r_m)
         return total / self.rng.normal(self.water.amplitude, self.water.sd, self.n) * 55510
 
@@ -420,14 +495,15 @@ def test_uncertainty_is_that_of_a_monte_carlo(mhz, te, tissue):
     water = water_fit(55000.0, 400.0)
     scan = PulseTiming(te, 2.0, 90.0)
     fit = LinearFit(amplitudes, covariance)
-    result = quantify(fit, water, tissue, ScanTiming(scan, scan, mhz), QuantifySection())
+    result = quantify(fit, water, tissue, ScanTiming(scan, scan, mhz), QuantifySection(alpha_means=MEANS))
     sampling = MonteCarlo(mhz, tissue, water)
     budgets = {(budget.metabolite, budget.unit): budget for budget in result.budgets}
-    assert len(budgets) == 3 * len(result.rows)
+    with_alpha_too = {"GABA", "Glu", "Gln", "Glx"} & {row.metabolite for row in result.rows}
+    assert len(budgets) == 4 * len(result.rows) + 2 * len(with_alpha_too)
     for row in result.rows:
         members = {n: amplitudes[n] for n in SUMS.get(row.metabolite, (_basis_name(row.metabolite),)) if n in single}
         picked = [single.index(n) for n in members]
-        for unit in ("iu", "molal", "molar"):
+        for unit in UNITS if row.metabolite in with_alpha_too else UNITS[:4]:
             drawn = sampling.concentrations(members, covariance[np.ix_(picked, picked)], unit, te)
             what = f"{row.metabolite} {unit}"
             assert getattr(row, f"{unit}_sd") == pytest.approx(drawn.std(), rel=0.05), what
@@ -482,7 +558,7 @@ def test_a_metabolite_of_amplitude_zero_still_has_an_uncertainty():
 
 def test_the_budget_of_a_negative_amplitude_is_a_standard_deviation():
     result = quantify(LinearFit({"GABA": -0.1}, [[0.04]]), water_fit(55000.0, 400.0), SPREAD, TIMING, QuantifySection())
-    assert [budget.fit for budget in result.budgets] == pytest.approx([2.0, 2.0, 2.0])
+    assert [budget.fit for budget in result.budgets] == pytest.approx([2.0] * 5)
 
 
 @pytest.mark.parametrize("mhz", [63.87, 298.0])
@@ -524,6 +600,64 @@ def test_alpha_correction_removes_the_tissue_dependence_it_models():
         assert found["alpha"] == pytest.approx(10.0, rel=0.01)
         # normalised to a group of 60 % grey and 30 % white: what its mean voxel holds per litre of tissue
         assert found["alpha, group-normalised"] == pytest.approx((0.6 * 10 + 0.3 * 5) / 0.9, rel=0.01)
+
+
+def sensitivity(preset="default", tissue=EXACT, timing=TIMING, water=water_fit(5000.0), fit=None):  # noqa: B008
+    given_fit = LinearFit({"Glu": 1.0}) if fit is None else fit
+    return quantify(given_fit, water, tissue, timing, QuantifySection(preset=preset))
+
+
+@pytest.mark.parametrize(
+    ("preset", "mhz", "names"),
+    [
+        ("default", 63.87, {"fsl-mrs", "lcmodel", "spant"}),
+        ("default", 127.7, {"fsl-mrs", "gannet", "lcmodel", "osprey", "spant"}),
+        ("lcmodel", 298.0, {"default", "fsl-mrs", "osprey", "spant"}),
+        ("default", 170.3, set()),
+    ],
+)
+def test_without_tissue_institutional_units_are_compared(preset, mhz, names):
+    result = sensitivity(preset, None, replace(TIMING, carrier_mhz=mhz))
+    found = {item.variant: item for item in result.sensitivity}
+    assert {item.unit for item in result.sensitivity} == {"iu"}
+    assert {name.removeprefix("preset:") for name in found if name.startswith("preset:")} == names
+    for name in names:
+        other = sensitivity(name, None, replace(TIMING, carrier_mhz=mhz)).row("Glu").iu
+        assert found[f"preset:{name}"].value == pytest.approx(other, rel=1e-9)
+        assert found[f"preset:{name}"].change == pytest.approx(other / result.row("Glu").iu - 1, rel=1e-9)
+    assert ("no other preset states a scale of water at 4 T" in result.sensitivity_notes) == (not names)
+
+
+def test_what_tissue_would_change_is_shown_on_examples():
+    # iu of the default is molar of 60 % GM and 40 % WM; with CSF the water of a litre of voxel over that of its tissue
+    found = {item.variant: item.change for item in sensitivity(tissue=None, timing=STILL).sensitivity}
+    tissue_water = 0.6 * 0.78 + 0.4 * 0.65
+    assert found["5 % CSF"] == pytest.approx((0.95 * tissue_water + 0.05 * 0.97) / 0.95 / tissue_water - 1, rel=1e-6)
+    assert found["30 % CSF"] == pytest.approx((0.70 * tissue_water + 0.30 * 0.97) / 0.70 / tissue_water - 1, rel=1e-6)
+    result = sensitivity("lcmodel", None)
+    assert result.sensitivity_line("Glu").endswith("; +5.3 % with 5 % CSF to +42.9 % with 30 % CSF in the voxel")
+    (note,) = result.sensitivity_notes
+    assert note.startswith("the tissue is not known, nor what correcting for it would change: voxels of 5 and 30 % CSF")
+
+
+def test_every_scan_has_a_line_of_sensitivity():
+    at_4_tesla = sensitivity(timing=replace(TIMING, carrier_mhz=170.3))
+    assert at_4_tesla.sensitivity_lines()[0] == "Glu: molar -22.7 % without tissue correction"
+    assert at_4_tesla.sensitivity_notes == ("no other preset states tissue water at 4 T",)
+    unknown = sensitivity(timing=replace(TIMING, water=PulseTiming(None, 2.0)))
+    assert unknown.sensitivity_line("Glu").endswith("; +17.6 % with the csf-only correction")
+    assert unknown.sensitivity_notes[0].endswith("not corrected for tissue: TE or TR of the water scan is not known")
+    assert "the voxel holds only CSF" in sensitivity(tissue=TissueFractions(0, 0, 1)).sensitivity_lines()[-1]
+    assert sensitivity(fit=LinearFit({"Glu": 0.0})).sensitivity_lines()[0] == "Glu: zero under every convention"
+    for result, said in (
+        (sensitivity(water=None), "only ratios (no water reference), which"),
+        (sensitivity(water=water_fit(0.0)), "only ratios (the water reference has no amplitude), which"),
+        (sensitivity("phantom"), "other presets and tissue correction are for tissue, not for a solution"),
+        (sensitivity(fit=LinearFit({"Glu": 1.0}, status="failed")), "no concentrations to compare: the fit failed"),
+        (amplitudes_only(LinearFit({"PCr": 1.0}), "31P"), "only amplitudes, which depend on neither preset nor tissue"),
+    ):
+        (line,) = result.sensitivity_lines()
+        assert line.startswith(said)
 
 
 def test_sensitivity_line_names_presets_and_the_uncorrected_change():
@@ -581,12 +715,14 @@ def test_table_and_dictionary(tmp_path):
     # session, run and task would be read as metadata that contradict the file name (pybids)
     assert set(COLUMNS) - set(described) == {"session", "run", "task"}
     assert described["Quantification"]["Constants"]["water_t1_gm"]["doi"]
+    assert described["Quantification"]["SensitivityInWords"] == result.sensitivity_lines()
+    assert described["csf_only"]["Units"] == "institutional units"
 
 
 def test_columns_are_the_contract():
     contract = (
         "participant_id session voi acq run task metabolite amplitude crlb amplitude_sd total_sd ratio_tCr "
-        "ratio_tCr_sd ratio_tCr_lo ratio_tCr_hi iu iu_sd molal molal_sd molar molar_sd f_gm f_wm f_csf "
-        "status flags reason"
+        "ratio_tCr_sd ratio_tCr_lo ratio_tCr_hi iu iu_sd molal molal_sd molar molar_sd csf_only csf_only_sd "
+        "alpha_corrected alpha_corrected_sd alpha_normalised alpha_normalised_sd f_gm f_wm f_csf status flags reason"
     )
     assert tuple(contract.split()) == COLUMNS

@@ -86,6 +86,9 @@ def test_gannet_alpha_correction(metabolite, variant, expected):
     result = quantify(OneLine(metabolite), water(1.0), TISSUE, timing("3"), settings)
     found = {item.variant: item.value for item in result.sensitivity if item.metabolite == metabolite}
     assert found[variant] == pytest.approx(expected, rel=5e-5)
+    row = result.row(metabolite)
+    assert found["alpha"] == row.alpha_corrected
+    assert found["alpha, group-normalised"] == row.alpha_normalised
 
 
 def test_osprey_iu_is_modelled_on_its_expression():

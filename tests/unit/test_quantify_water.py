@@ -8,6 +8,7 @@ from scipy.signal import firwin
 
 from mrs_pipeline.errors import QuantificationError
 from mrs_pipeline.quantify import fit_water
+from mrs_pipeline.quantify.water import _averaged
 from mrs_pipeline.spectrum import Spectrum
 
 N, DWELL, MHZ = 2048, 1 / 2000, 127.7
@@ -154,6 +155,28 @@ def test_reported_error_is_the_spread(name):
     fits = [fit_water(scan(SHAPES[name], 60.0, seed)) for seed in range(80)]
     spread = np.std([fit.amplitude for fit in fits], ddof=1)
     assert np.median([fit.sd for fit in fits]) == pytest.approx(spread, rel=0.25)
+
+
+@pytest.mark.parametrize("snr", [30.0, 100.0])
+@pytest.mark.parametrize("name", ["voigt", "csf beside tissue"])
+def test_reported_error_holds_in_noise_that_hides_the_shape(name, snr):
+    # the best of the courses alone states 0.55 and 0.65 of the error at 30
+    line = SHAPES.get(name, 0.2 * np.exp(-np.pi * 2 * T) + 0.8 * np.exp(-np.pi * 12 * T))
+    fits = [fit_water(scan(line, 2 * TRUTH / snr, seed)) for seed in range(80)]
+    error = np.sqrt(np.mean([(fit.amplitude - TRUTH) ** 2 for fit in fits]))
+    assert 0.75 < np.sqrt(np.mean([fit.sd**2 for fit in fits])) / error < 1.35
+
+
+def test_courses_are_averaged_by_their_criteria():
+    # two of equal weight, 0.2 apart at the point: 0.1 from their mean, with errors of 0.3 and 0.4; the third has none
+    courses = [
+        (10.0, np.array([1.0, 0.0]), 0.3),
+        (10.0, np.array([1.0, 0.1, 0.0]), 0.4),
+        (90.0, np.array([9.0, 0.0, 0.0, 0.0]), 5.0),
+    ]
+    mean, sd = _averaged(courses, -2.0)
+    assert mean == pytest.approx([1.0, 0.05, 0.0, 0.0])
+    assert sd == pytest.approx(np.sqrt((0.09 + 0.16) / 2 + 0.01))
 
 
 def test_signal_to_noise_ratio_is_that_planted():
