@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mrs_pipeline.anatomy.grey import Expectation, local_grey
+from mrs_pipeline.anatomy.grey import Expectation, local_grey, regional_grey
 from mrs_pipeline.anatomy.shading import Blocks, SmoothField, robust_field
 from mrs_pipeline.anatomy.urn import Urn
 
@@ -33,7 +33,10 @@ SOME = 7
 CORTEX_SPREAD, CORTEX_REACH_MM = 0.06, 15.0
 DEEP_LEVEL, DEEP_SPREAD, DEEP_REACH_MM = 0.82, 0.06, 6.0
 """Of thalamus and lentiform nucleus, on a scale on which CSF is 0 and white matter 1."""
-TRUST = 0.03
+MEAN_SD = 0.006
+"""Of the cortex's mean level as the likelihood gives it where voxels are pure; it grows with their mixing."""
+REGION_TRUST, DEEP_TRUST = 0.01, 0.01
+"""Share of a voxel's log-likelihood that counts for the cortex's regions, and for the nuclei where voxels are pure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,12 +232,14 @@ def _likeliest(urns: list[Urn], values: Float32, prior: Float32, grey: Float32) 
 def _grey_levels(urn: Urn, values: Float32, prior: Float32, nuclei: Float32, blocks: Blocks, level: float) -> Float32:
     """Estimate the grey level of the cortex and of the nuclei, each from its own voxels.
 
-    The more mixed the voxels are, the less do their intensities tell it (benchmarks/anatomy_accuracy.py).
+    The more mixed the voxels are, the less do their intensities tell it (benchmarks/anatomy_accuracy.py): the mean of
+    the cortex comes out too dark, and the nuclei are taken for mixtures.
     """
-    trust = TRUST / (1 + urn.concentration) ** 2
+    mixed = 1 + urn.concentration
     sparse = np.arange(values.size) % SOME == 0
-    cortex = Expectation(level, CORTEX_SPREAD, CORTEX_REACH_MM, SOME * trust)
-    outside = local_grey(urn, values, prior, (nuclei < 0.02) & (prior[1] > 0.2) & sparse, blocks, cortex)
-    deep = Expectation(DEEP_LEVEL, DEEP_SPREAD, DEEP_REACH_MM, trust)
+    cortex = Expectation(level, CORTEX_SPREAD, CORTEX_REACH_MM, SOME * REGION_TRUST)
+    told = (nuclei < 0.02) & (prior[1] > 0.2) & sparse
+    outside = regional_grey(urn, values, prior, told, blocks, cortex, MEAN_SD * mixed)
+    deep = Expectation(DEEP_LEVEL, DEEP_SPREAD, DEEP_REACH_MM, DEEP_TRUST / mixed)
     inside = local_grey(urn, values, prior, (nuclei > 0.5) & (prior[1] > 0.3), blocks, deep)
     return np.asarray(outside + nuclei * (inside - outside), dtype=np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mrs_pipeline.anatomy.grey import Expectation, local_grey
+from mrs_pipeline.anatomy.grey import Expectation, _between, local_grey, regional_grey
 from mrs_pipeline.anatomy.mixture import classify
 from mrs_pipeline.anatomy.shading import Blocks
 from mrs_pipeline.anatomy.urn import CELLS, GREY_LEVELS, LEVELS, SPREAD, Urn
@@ -103,6 +103,45 @@ def test_where_nothing_tells_the_grey_level_is_the_expected_one():
     urn, values, prior = scattered(np.full(mask.size, 0.7), np.random.default_rng(1))
     found = local_grey(urn, values, prior, np.zeros(mask.size, dtype=bool), Blocks(mask, 2.0), LEVEL)
     assert found == pytest.approx(0.6, abs=2e-3)
+
+
+def quadratic(levels, error):
+    """Return the log-likelihood of grey levels that were measured with a normal error, shape (grey levels, n)."""
+    return -0.5 * ((GREY_LEVELS[:, None] - levels) / error) ** 2
+
+
+def test_the_spread_between_places_is_what_their_errors_do_not_explain():
+    rng = np.random.default_rng(4)
+    true = 0.6 + 0.03 * rng.normal(size=4000)
+    mean, spread = _between(quadratic(true + 0.02 * rng.normal(size=true.size), 0.02), 0.5)
+    assert (mean, spread) == pytest.approx((0.6, 0.03), abs=1e-6)
+    mean, spread = _between(quadratic(0.6 + 0.02 * rng.normal(size=4000), 0.02), 0.5)
+    assert (mean, spread) == pytest.approx((0.6, 0.0025), abs=1e-6)
+    assert _between(np.zeros((GREY_LEVELS.size, 5)), 0.5) == (0.5, 0.0025)
+
+
+def test_grey_matter_of_one_level_gets_one_level_and_that_of_two_sides_two():
+    rng = np.random.default_rng(8)
+    mask = np.ones((60, 40, 40), dtype=bool)
+    place = np.indices(mask.shape)[0].ravel()
+    for levels, expected in ((0.60, (0.60, 0.60)), (np.where(place < 30, 0.54, 0.66), (0.54, 0.66))):
+        urn, values, prior = scattered(np.broadcast_to(levels, place.shape), rng)
+        told = rng.random(values.size) < 0.3
+        found = regional_grey(urn, values, prior, told, Blocks(mask, 2.0), LEVEL, 1e-3)
+        assert np.median(found[place < 15]) == pytest.approx(expected[0], abs=0.015)
+        assert np.median(found[place > 44]) == pytest.approx(expected[1], abs=0.015)
+        if expected[0] == expected[1]:
+            assert np.ptp(found) < 0.01
+
+
+def test_the_mean_grey_level_lies_between_the_expected_one_and_the_likelihoods():
+    mask = np.ones((40, 40, 40), dtype=bool)
+    urn, values, prior = scattered(np.full(mask.size, 0.56), np.random.default_rng(2))
+    expected = Expectation(level=0.62, spread=0.06, reach_mm=8.0, trust=0.02)
+    everywhere = np.ones(values.size, dtype=bool)
+    for mean_sd, level in ((1e-3, 0.56), (0.06, 0.59), (6.0, 0.62)):
+        found = regional_grey(urn, values, prior, everywhere, Blocks(mask, 2.0), expected, mean_sd)
+        assert np.median(found) == pytest.approx(level, abs=0.008)
 
 
 def striped():
