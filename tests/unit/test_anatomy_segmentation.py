@@ -64,7 +64,7 @@ def test_a_warped_whole_head_gives_its_fractions_and_places(tmp_path):
         truth /= truth.sum()
         found = fractions(mask, loaded)
         assert found.gm == pytest.approx(truth[0], abs=0.04)
-        assert found.csf == pytest.approx(truth[2], abs=0.055)
+        assert found.csf == pytest.approx(truth[2], abs=0.06)
         placement = place(mask, affine, head.image, regions, mni)
         assert placement.mni_mm == pytest.approx(where, abs=7.0)
         assert placement.outside_head == pytest.approx(0.0, abs=0.01)
