@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
-from mrs_pipeline.basis.pulses import ShapedPulse, Waveform, gauss, hamming_sinc, hyperbolic_secant, slr
+from mrs_pipeline.basis.pulses import ShapedPulse, Waveform, gauss, hamming_sinc, hyperbolic_secant, product_refocusing
 from mrs_pipeline.errors import BasisError
 
 EditHalf: TypeAlias = Literal["on", "off"]
@@ -201,10 +201,11 @@ def default_kit() -> ShapedKit:
 
     Notes
     -----
-    90: Hamming sinc, 2.6 ms. 180: SLR, 5.2 ms, about 1.1 kHz, the order of product PRESS. Adiabatic: hyperbolic
-    secant, 4 ms, about 6 kHz (sLASER, inversion of SPECIAL). Editing: Gauss, 14 ms.
+    90: Hamming sinc, 2.6 ms. 180: SLR, 5.2 ms, 1.0 kHz, the order of product PRESS
+    (:func:`mrs_pipeline.basis.pulses.product_refocusing`). Adiabatic: hyperbolic secant, 4 ms, about 6 kHz (sLASER,
+    inversion of SPECIAL). Editing: Gauss, 14 ms.
     """
-    return ShapedKit(hamming_sinc(8.75), slr(180.0, 7.0), hyperbolic_secant(25.0), gauss())
+    return ShapedKit(hamming_sinc(8.75), product_refocusing(), hyperbolic_secant(25.0), gauss())
 
 
 def events(sequence: str, timing: Timing, kit: Kit, half: EditHalf = "on") -> Events:

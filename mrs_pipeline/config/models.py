@@ -103,7 +103,12 @@ class BasisSection(Section):
         "Pulses of the simulation; auto: shaped for a scanner's (MEGA-)PRESS at 2.9 T and above, whose narrow "
         "refocusing pulses change the multiplets, ideal otherwise and for data that state no manufacturer.",
     )
-    te1: float | None = _f(None, "First echo period of PRESS; empty: 40 % of TE, said in the report.", "s", gt=0)
+    te1: float | None = _f(
+        None,
+        "First echo period of PRESS; empty: 40 % of TE, 14 ms at least and half of TE at most, said in the report.",
+        "s",
+        gt=0,
+    )
     te2: float | None = _f(None, "Second echo period of PRESS.", "s", gt=0)
     tm: float | None = _f(None, "Mixing time of STEAM.", "s", gt=0)
     edit_target: str | None = _f(None, "What an edited scan targets (GABA, GSH, ...); empty: as the scan states.")

@@ -6,8 +6,8 @@ from mrs_pipeline.basis import simulate_basis
 from mrs_pipeline.interfaces.basis import first_echo_period
 
 
-@pytest.mark.parametrize(("te", "first"), [(0.030, 0.012), (0.144, 0.0576), (0.018, 0.008), (0.012, 0.006)])
-def test_it_is_40_per_cent_of_te_as_far_as_the_pulses_allow(te, first):
+@pytest.mark.parametrize(("te", "first"), [(0.035, 0.014), (0.030, 0.014), (0.144, 0.0576), (0.018, 0.009)])
+def test_it_is_40_per_cent_of_te_but_14_ms_at_least_and_half_at_most(te, first):
     assert first_echo_period(te) == pytest.approx(first)
 
 

@@ -107,7 +107,7 @@ def test_every_trouble_is_told(report, scan, verdict, where, text):
 @pytest.mark.parametrize(
     ("settings", "code", "words"),
     [
-        ("", 0, "te1 is not set: 12 ms are taken as the first echo period of PRESS (2 scans)"),
+        ("", 0, "te1 is not set: 14 ms are taken as the first echo period of PRESS (2 scans)"),
         ("[basis]\nte1 = 0.015\nte2 = 0.02\n", 1, "the basis set is for TE 35.0 ms, the scan has TE 30.0 ms"),
         ('[basis]\nsequence = "steam"\ntm = 0.01\n', 0, "the basis set is of steam, the scan states press (2 scans)"),
         ('[basis]\nexclude = ["Glutamin"]\n', 1, "[basis] exclude names Glutamin"),
