@@ -11,6 +11,7 @@ from typing import Any
 
 from mrs_pipeline.config import FitSection, read_preset
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.fit.model import token
 
 HELP = "see the keys in docs/peaks.md, or start from a copy of config/presets/peaks/31p-brain.toml"
 
@@ -179,6 +180,9 @@ def checked(table: PeakTable) -> PeakTable:
     names = table.names
     _refuse(len(set(names)) < len(names), f"two peaks share a name: {', '.join(names)}")
     _refuse(table.reference not in names, f"the reference peak '{table.reference}' is not in the table")
+    keys = [token(name) for name in names]
+    alike = [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]
+    _refuse(bool(alike), f"names that differ in punctuation alone: {', '.join(alike)}")
     for line in table.lines:
         _refuse(not sum(line.pattern) > 0 or not line.nuclei > 0, f"{line.name}: pattern and nuclei must be positive")
         _refuse(

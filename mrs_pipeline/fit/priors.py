@@ -255,3 +255,27 @@ def _ratio_rows(
             row[index] += 1.0
             rows.append(row / (sd * scale))
     return np.array(rows).reshape(-1, len(names))
+
+
+STIFFEST_ROW = 1e4
+"""Largest slope of a prior row per noise SD of an amplitude."""
+
+
+def capped_rows(rows: FloatArray, design: FloatArray) -> FloatArray:
+    """Hold rows on amplitudes that came out as next to nothing to a slope that arithmetic can carry.
+
+    Parameters
+    ----------
+    rows
+        Prior rows on the amplitudes, shape ``(m, K)``.
+    design
+        Whitened signals at unit amplitude, shape ``(K, n)``.
+
+    Notes
+    -----
+    A ratio is weighed by the amplitude that it is relative to. Where that is far below its own noise the row would tie
+    amplitudes to each other many orders closer than the data know them, and the normal equations be singular.
+    """
+    size = np.sqrt(np.sum(design**2, axis=1))
+    slope = np.sqrt(np.sum((rows / np.where(size > 0, size, np.inf)) ** 2, axis=1, keepdims=True))
+    return np.asarray(rows / np.maximum(slope / STIFFEST_ROW, 1.0))

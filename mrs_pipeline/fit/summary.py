@@ -46,7 +46,8 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     notes = notes + tuple(finding.words for finding in found)
     if fitted.objective.baseline is not None and _dimensions_per_ppm(fitted) > 0.999 * MAX_DIMENSIONS_PER_PPM:
         flags = (*flags, "baseline_at_limit")
-        notes = (*notes, f"the baseline is as loose as allowed ({MAX_DIMENSIONS_PER_PPM:g} dimensions per ppm)")
+        dimensions = f"{_dimensions_per_ppm(fitted):.2g} dimensions per ppm, a search allows {MAX_DIMENSIONS_PER_PPM:g}"
+        notes = (*notes, f"the baseline is as loose as can be ({dimensions})")
     return FitResult(
         names=model.components.names,
         amplitudes=amplitudes,
