@@ -38,7 +38,7 @@ from mrs_pipeline.fit.priors import (
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.selection import Search, no_search, stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
-from mrs_pipeline.fit.start import find_shift_and_phase, mirrored_match, noise_sd
+from mrs_pipeline.fit.start import SEARCH_PPM, find_shift_and_phase, mirrored_match, noise_sd
 from mrs_pipeline.fit.summary import summarise
 from mrs_pipeline.fit.verdict import findings, residual
 from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
@@ -49,6 +49,8 @@ COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
 TOLERANCES = (1e-2, 1e-5)
 """Relative change of cost at which the first and the second full fit stop; tighter ones change nothing but the time."""
+FAR_PPM = 0.02
+"""Fitted shift from which a start search that ended at its limit was wrong."""
 TURNED_RAD = 1.0
 """Fitted phase from which the start correction was wrong: the real part then hardly shows the lines."""
 LEAST_POINTS = 32
@@ -168,19 +170,22 @@ def _is_mirrored(spectrum: Spectrum, prepared: Prepared) -> bool:
 
 
 def _upright(fitted: Fitted, settings: FitSection) -> Fitted:
-    """Take a large fitted phase and its shift out of the data and fit again.
+    """Take a large fitted phase, or a shift beyond the start search, out of the data and fit again.
 
     The start search does not reach a shift beyond its range, and its phase is then anything. The fit still finds both,
     but with the lines turned out of the real part that it fits, and that heights are read from.
     """
     index, theta = fitted.objective.model.index, fitted.solution.theta
     shift, phase = float(theta[index["shift"]]), float(theta[index["phi0"]])
-    if abs(phase) < TURNED_RAD:
-        return fitted
     before = fitted.prepared
+    hertz = before.spectrum.carrier_mhz
+    cut_off = abs(before.shift_hz) > 0.95 * SEARCH_PPM * hertz and abs(shift) > FAR_PPM * hertz
+    if abs(phase) < TURNED_RAD and not cut_off:
+        return fitted
     moved = before.spectrum.shifted(-shift).phased(-np.rad2deg(phase))
     again = replace(before, spectrum=moved, shift_hz=before.shift_hz + shift, phase=before.phase + phase)
-    return min((run(again, settings, settings.ppm), fitted), key=_badness)
+    other = run(again, settings, settings.ppm)
+    return fitted if _badness(fitted)[:2] < _badness(other)[:2] else other
 
 
 def _retry(

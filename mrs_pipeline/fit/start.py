@@ -11,13 +11,15 @@ from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 SHARP_AFTER_S = 0.015
 """Earlier points are left out of the search: macromolecules, lipids and baseline have decayed by then."""
 
+SEARCH_PPM = 0.12
+"""How far the first search for the shift reaches."""
 TYPICAL_PPM = (1.9, 4.1)
 """Where the usual metabolites are and lipids are not."""
 ANY_PPM = (0.5, 4.2)
 
 
 def find_shift_and_phase(
-    spectrum: Spectrum, components: Components, priors: Priors, max_ppm: float = 0.12
+    spectrum: Spectrum, components: Components, priors: Priors, max_ppm: float = SEARCH_PPM
 ) -> tuple[float, float]:
     r"""Frequency offset (Hz) and phase (rad) of the data against the basis.
 
