@@ -9,6 +9,7 @@ import numpy as np
 
 from mrs_pipeline.config import read_preset
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.fit.priors_check import HELP, check_table
 from mrs_pipeline.spectrum import FloatArray
 
 SHAPES = ("near", "asymmetric")
@@ -159,15 +160,17 @@ def load_priors(name: str) -> Priors:
     Raises
     ------
     StudyError
-        Unknown preset, unreadable file, or a key that is missing.
+        Unknown preset, unreadable file, a key that is missing or unknown, or a number that cannot be.
     """
     table = read_preset("priors", name)
     try:
+        check_table(name, table)
         return _from_table(table)
     except KeyError as error:
+        raise StudyError(f"the prior set '{name}' lacks the key {error}", remedy=HELP) from error
+    except (TypeError, ValueError, AttributeError) as error:
         raise StudyError(
-            f"the prior set '{name}' lacks the key {error}",
-            remedy="start from a copy of config/presets/priors/default.toml",
+            f"the prior set '{name}' cannot be used ({type(error).__name__}: {error})", remedy=HELP
         ) from error
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import mrs_pipeline.config
 from mrs_pipeline.basis import Basis, Editing, save_basis, simulate_basis, with_macromolecules
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import BasisError, FitError, StudyError
 from mrs_pipeline.fit import FitResult, Visit, fit_peaks, fit_spectrum, fit_sum, fit_visits
 from mrs_pipeline.fit.components import gaussian_lines
 from mrs_pipeline.fit.peaks_table import PeakLine, PeakTable, checked, load_peaks
-from mrs_pipeline.fit.priors import STIFFEST_ROW, capped_rows
+from mrs_pipeline.fit.priors import STIFFEST_ROW, capped_rows, load_priors
 from mrs_pipeline.fit.projection import nonnegative_solve, projected_jacobian
 from mrs_pipeline.fit.selection import stiffness_path
 from mrs_pipeline.fit.start import mirrored_match
@@ -227,6 +229,35 @@ def test_visits_and_peaks_have_names_of_their_own():
         checked(PeakTable((PeakLine("P-a", 1.0), PeakLine("P/a", 2.0)), reference="P-a"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("ratio = 0.34, sd = 0.12", "ratio = 0.34, sdd = 0.12", "lacks the key 'sd'"),
+        ("ratio = 0.34, sd = 0.12", "ratio = 0.34, sd = 0.12, foo = 1", "TypeError.*'foo'"),
+        (
+            "ratio = 0.34, sd = 0.12",
+            "ratio = 0.34, sd = 0.0",
+            r"macromolecules, MM12: sd = 0\.0 must be a number above 0",
+        ),
+        ('"MM12"', '"MM14"', "two peaks share a name"),
+        ('reference = "MM09"', 'reference = "MM99"', "the reference 'MM99' is none of the peaks"),
+        ("Asp = [0.07, 0.04]", "Asp = [0.07, 0.0]", r"ratios\.value\.Asp = \[0\.07, 0\.0\] has no SD above 0"),
+        ("Asp = [0.07, 0.04]", "Asp = 0.07", r"ratios\.value\.Asp = 0\.07 must be a mean and an SD"),
+        ("metabolite_sd_ppm = 0.004", "metabolite_sd_ppm = 0", r"shift\.metabolite_sd_ppm = 0 must be"),
+        ("NAA = 0.300", "NAA = inf", r"width\.t2\.NAA = inf must be"),
+        ("phase_early_rad = 0.03", "phase_early_rad = 0.0", r"lineshape\.near\.phase_early_rad = 0\.0 must be"),
+        ("spline_count = 7", "spline_count = 1", r"spline_count = 1 must be 3 or more"),
+        ("window_ppm = 0.25", "window_ppm = -1", r"basis\.window_ppm = -1 must be"),
+    ],
+)
+def test_a_prior_set_with_impossible_numbers_is_refused(tmp_path, old, new, words):
+    text = (Path(mrs_pipeline.config.__file__).parent / "presets" / "priors" / "default.toml").read_text()
+    assert text.count(old) >= 1
+    (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
+    with pytest.raises(StudyError, match=words):
+        load_priors(str(tmp_path / "mine.toml"))
+
+
 # ---------------------------------------------------------------------------------------------------------- arithmetic
 
 
@@ -263,7 +294,6 @@ def test_criteria_of_data_without_noise_are_finite():
 
 def test_mirror_image_matches_as_much_better_as_it_is():
     from mrs_pipeline.fit.engine import prepare
-    from mrs_pipeline.fit.priors import load_priors
 
     prepared = prepare(brain(), metabolites(), SIMPLE)
     priors = load_priors("default")
