@@ -92,7 +92,7 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
     if kind == "none":
         return Background(_without(priors, "macromolecules", "lipids"), (), own, kind)
     if kind == "measured":
-        return _measured(priors, checked_basis(measured_basis(_measured_file(settings))), own)
+        return _measured(priors, measured_set(settings), own)
     if kind == "parametric":
         return Background(priors, (), own, kind)
     if not mine:
@@ -108,8 +108,17 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
     return Background(_without(priors, "macromolecules", "lipids"), tuple(signals), (), kind)
 
 
-def _measured(priors: Priors, measured: Basis, own: tuple[str, ...]) -> Background:
-    """Use a measured file; lipids in it take the place of those that are modelled."""
+def measured_set(settings: FitSection) -> Basis:
+    """Read the macromolecule file of the settings.
+
+    Raises
+    ------
+    StudyError
+        There is none, or it holds metabolites.
+    InputError, BasisError
+        It cannot be read.
+    """
+    measured = checked_basis(measured_basis(_measured_file(settings)))
     metabolites = [name for name in measured.names if name in DEFAULT_METABOLITES]
     if metabolites:
         raise StudyError(
@@ -117,6 +126,11 @@ def _measured(priors: Priors, measured: Basis, own: tuple[str, ...]) -> Backgrou
             remedy="give a file of macromolecules alone; those of the basis set itself are taken with "
             'macromolecules = "basis"',
         )
+    return measured
+
+
+def _measured(priors: Priors, measured: Basis, own: tuple[str, ...]) -> Background:
+    """Use a measured file; lipids in it take the place of those that are modelled."""
     lipids = tuple(name for name in measured.names if is_lipid(name))
     mine = tuple(name for name in measured.names if name not in lipids)
     signals = ((MACROMOLECULES, measured.select(mine)), (LIPIDS, measured.select(lipids)))

@@ -11,7 +11,8 @@ import pytest
 
 import mrs_pipeline.config
 from mrs_pipeline.basis import Basis, Editing, save_basis, simulate_basis, with_macromolecules
-from mrs_pipeline.config import FitSection
+from mrs_pipeline.cli.settings import check_values
+from mrs_pipeline.config import FitSection, Study
 from mrs_pipeline.errors import BasisError, FitError, StudyError
 from mrs_pipeline.fit import FitResult, Visit, fit_peaks, fit_spectrum, fit_sum, fit_visits
 from mrs_pipeline.fit.components import gaussian_lines
@@ -256,6 +257,13 @@ def test_a_prior_set_with_impossible_numbers_is_refused(tmp_path, old, new, word
     (tmp_path / "mine.toml").write_text(text.replace(old, new, 1))
     with pytest.raises(StudyError, match=words):
         load_priors(str(tmp_path / "mine.toml"))
+    with pytest.raises(StudyError, match=words):
+        check_values(Study(fit=FitSection(priors=str(tmp_path / "mine.toml"))), None)
+
+
+def test_a_measured_background_without_a_file_is_refused_before_any_work():
+    with pytest.raises(StudyError, match='"measured" without a file'):
+        check_values(Study(fit=FitSection(macromolecules="measured")), None)
 
 
 # ---------------------------------------------------------------------------------------------------------- arithmetic
