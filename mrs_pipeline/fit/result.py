@@ -31,7 +31,7 @@ class FitResult:
     correlation
         Correlation matrix of ``covariance``.
     nonlinear
-        Parameter name to ``{"value", "sd", "unit"}``.
+        Parameter name to ``{"value", "sd", "unit"}``, ``sd`` the sampling SD; the start correction has none.
     ppm
         Axis of the fitted window, ascending, shape ``(n,)``.
     data, model, baseline, residual

@@ -309,3 +309,25 @@ def test_mirror_image_matches_as_much_better_as_it_is():
     turned = mirrored_match(brain().with_fid(brain().fid.conj()), prepared.components, priors)
     assert straight * turned == pytest.approx(1.0, rel=1e-6)
     assert turned > 10.0
+
+
+def test_bound_and_parameter_sds_of_one_line_are_the_analytic_ones():
+    r"""Fisher information of amplitude and width, and of phase and shift, which do not mix with those."""
+    size, width = 20.0, 6.0
+    basis = Basis(("Cr",), line(3.027, 0.0, 3.0)[None], DWELL, MHZ, 4.65)
+    lorentz = load_priors("default").metabolite_width("Cr")[0]
+    unit = basis.fids[0] * np.exp(-np.pi * lorentz * TIME - (np.pi * width * TIME) ** 2 / (4 * np.log(2)))
+    noise = np.random.default_rng(0).normal(size=(POINTS, 2)) @ [1, 1j]
+    settings = FitSection(
+        macromolecules="none", baseline="none", lineshape="gaussian", first_order_phase=False, ppm=(-2.0, 4.0)
+    )
+    fit = fit_spectrum(Spectrum(size * unit + noise, DWELL, MHZ, 4.65), basis, settings)
+    sd = fit.noise_sd / np.sqrt(POINTS)
+    power = np.abs(unit) ** 2
+    bent = -(np.pi**2) * width * TIME**2 / (2 * np.log(2))
+    amplitude = np.linalg.inv([[power.sum(), power @ bent], [power @ bent, power @ bent**2]])[0, 0]
+    turn = 2 * np.pi * TIME
+    phase = np.linalg.inv([[power.sum(), power @ turn], [power @ turn, power @ turn**2]])[0, 0]
+    assert fit.crlb[0] == pytest.approx(sd * np.sqrt(amplitude), rel=0.05)
+    assert fit.nonlinear["phi0"]["sd"] == pytest.approx(sd * np.sqrt(phase) / size, rel=0.05)
+    assert fit.nonlinear["phi0"]["unit"] == "rad"
