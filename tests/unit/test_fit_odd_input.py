@@ -14,7 +14,7 @@ from mrs_pipeline.basis import Basis, Editing, save_basis, simulate_basis, with_
 from mrs_pipeline.cli.settings import check_values
 from mrs_pipeline.config import FitSection, Study
 from mrs_pipeline.errors import BasisError, FitError, StudyError
-from mrs_pipeline.fit import FitResult, Visit, fit_peaks, fit_spectrum, fit_sum, fit_visits
+from mrs_pipeline.fit import FitResult, Visit, fit_difference, fit_peaks, fit_spectrum, fit_sum, fit_visits
 from mrs_pipeline.fit.components import gaussian_lines
 from mrs_pipeline.fit.peaks_table import PeakLine, PeakTable, checked, load_peaks
 from mrs_pipeline.fit.priors import STIFFEST_ROW, capped_rows, load_priors
@@ -159,6 +159,17 @@ def test_a_sum_does_not_use_the_macromolecules_of_its_set():
     fit = fit_sum(brain(), basis, FitSection(), Editing())
     assert "MM" not in fit.names
     assert [note for note in fit.notes if note.startswith("MM of the basis set left out")]
+
+
+def test_a_difference_set_without_what_is_edited_is_refused():
+    with pytest.raises(BasisError, match="no difference signal of GABA"):
+        fit_difference(brain(), metabolites(), FitSection())
+    assert (
+        "GSH"
+        in fit_difference(
+            brain(metabolites(names=("GSH", "NAA"))), metabolites(names=("GSH", "NAA")), FitSection(), "GSH"
+        ).names
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ spectrum
