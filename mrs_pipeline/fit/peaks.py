@@ -265,6 +265,12 @@ def _run(
         stiffness = baseline.stiffness(float(settings.baseline) * baseline.width_ppm)
     rows = np.zeros((0, len(model.components)))
     objective = Objective(model, data, noise, baseline, stiffness, rows)
+    unknown = objective.varying.size + len(model.components)
+    if data.size <= unknown:
+        raise FitError(
+            f"the fitted window {ppm} ppm has {data.size} points for {unknown} parameters",
+            remedy="widen ppm in the table of peaks, or fix and link parameters there",
+        )
     common = np.array([model.index[name] for name in ("phi0", "shift", "begin") if name in model.index])
     solution = solve(objective, _theta(model, start), common, tolerance=1e-3, max_evaluations=30)
     spent = objective.evaluations

@@ -277,6 +277,38 @@ def test_a_measured_background_without_a_file_is_refused_before_any_work():
         check_values(Study(fit=FitSection(macromolecules="measured")), None)
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("name\tppm\tratio_to\tratio_sd\nA\t2.0\tB\t0.1\n", "A: ratio_to = 'B' is not in the table"),
+        ("name\tppm\tratio_to\tratio\nA\t2.0\t\t\nB\t3.0\tA\t0\n", "B: ratio = 0"),
+        ("name\tppm\nA\tnan\n", "A: ppm = nan is no number"),
+        ("name\tppm\nA\tinf\n", "A: ppm = inf is not finite"),
+        ("name\tppm\tshift_sd_ppm\nA\t2.0\t-1\n", "A: shift_sd_ppm = -1 is below 0"),
+        ("name\tppm\twidth_min_hz\nA\t2.0\t-1\n", "A: width_min_hz = -1 is below 0"),
+        ("# skip = -5\nname\tppm\nA\t2.0\n", "skip = -5 is below 0"),
+        ("# shift_range_ppm = 0\nname\tppm\nA\t2.0\n", "shift_range_ppm = 0 is below 0.0001"),
+        ("# ppm = 4:1\nname\tppm\nA\t2.0\n", "runs the wrong way"),
+    ],
+)
+def test_a_table_of_peaks_with_impossible_numbers_is_refused(tmp_path, table, words):
+    (tmp_path / "mine.tsv").write_text(table)
+    with pytest.raises(StudyError, match=words):
+        load_peaks(str(tmp_path / "mine.tsv"))
+
+
+def test_other_faults_of_a_table_of_peaks_are_told(tmp_path):
+    (tmp_path / "mine.toml").write_text("[[peaks]]\nname = 'A'\nppm = 'x'\n")
+    with pytest.raises(StudyError, match="A: ppm = 'x' is no number"):
+        load_peaks(str(tmp_path / "mine.toml"))
+    (tmp_path / "mine.tsv").write_bytes("name\tppm\nÄ\t2.0\n".encode("latin-1"))
+    with pytest.raises(StudyError, match="the text is UTF-8"):
+        load_peaks(str(tmp_path / "mine.tsv"))
+    narrow = PeakTable((PeakLine("Cr", 3.03),), reference="Cr", ppm=(3.02, 3.04))
+    with pytest.raises(FitError, match="2 points for 5 parameters"):
+        fit_peaks(brain(), FitSection(model="peaks"), narrow)
+
+
 # ---------------------------------------------------------------------------------------------------------- arithmetic
 
 
