@@ -9,6 +9,7 @@ from mrs_pipeline.basis.model import Basis
 from mrs_pipeline.basis.names import (
     COMBINED,
     DEFAULT_METABOLITES,
+    SINGLETS,
     canonical_name,
     is_background,
     is_lipid,
@@ -63,6 +64,7 @@ __all__ = [
     "DEFAULT_METABOLITES",
     "EDIT_TARGETS",
     "SEQUENCES",
+    "SINGLETS",
     "Basis",
     "Editing",
     "ShapedKit",

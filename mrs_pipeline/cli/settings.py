@@ -61,11 +61,11 @@ def check_values(study: Study, path: Path | None) -> None:
     StudyError
         A setting that would fail every scan.
     """
-    from mrs_pipeline.config import read_preset
+    from mrs_pipeline.fit import check_settings
     from mrs_pipeline.qc import load_rules
     from mrs_pipeline.quantify import load_constants
 
-    read_preset("priors", study.fit.priors)
+    check_settings(study.fit)
     load_rules(study.qc.rules)
     load_constants(study.quantify.preset, 123.2, study.quantify.overrides)
     _check_programs(study, path)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mrs_pipeline.fit.posterior import fit_spectrum
     from mrs_pipeline.fit.posterior_result import Posterior
     from mrs_pipeline.fit.result import FitResult
+    from mrs_pipeline.fit.settings_check import check_settings
 
 __all__ = [
     "AGREEMENT_COLUMNS",
@@ -36,6 +37,7 @@ __all__ = [
     "agreement_table",
     "change_rows",
     "check_joint",
+    "check_settings",
     "compare_lcmodel",
     "fit_difference",
     "fit_peaks",
@@ -72,6 +74,7 @@ _HOMES = {
     "VisitAmplitudes": "joint_result",
     "change_rows": "joint_io",
     "check_joint": "joint",
+    "check_settings": "settings_check",
     "fit_visits": "joint",
     "joint_record": "joint_io",
     "lcmodel_ratio": "agreement",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from mrs_pipeline.basis import Basis, is_background, is_lipid
+from mrs_pipeline.basis import DEFAULT_METABOLITES, Basis, is_background, is_lipid
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError, StudyError
+from mrs_pipeline.fit.basis_check import checked_basis
 from mrs_pipeline.fit.components import LIPIDS, MACROMOLECULES, Components, given_components, measured_basis
 from mrs_pipeline.fit.priors import PeakFamily, Priors
 from mrs_pipeline.spectrum import Spectrum
@@ -81,7 +82,7 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
     FitError
         ``"basis"``, and the set has no macromolecules.
     StudyError
-        ``"measured"`` without a file.
+        ``"measured"`` without a file, or with one that holds metabolites.
     """
     own = tuple(name for name in basis.names if is_background(name))
     mine = tuple(name for name in own if not is_lipid(name))
@@ -91,8 +92,7 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
     if kind == "none":
         return Background(_without(priors, "macromolecules", "lipids"), (), own, kind)
     if kind == "measured":
-        measured = measured_basis(_measured_file(settings))
-        return Background(_without(priors, "macromolecules"), ((MACROMOLECULES, measured),), own, kind)
+        return _measured(priors, measured_set(settings), own)
     if kind == "parametric":
         return Background(priors, (), own, kind)
     if not mine:
@@ -106,6 +106,36 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
         return Background(_without(priors, "macromolecules"), tuple(signals), (), kind)
     signals.append((LIPIDS, basis.select(lipids)))
     return Background(_without(priors, "macromolecules", "lipids"), tuple(signals), (), kind)
+
+
+def measured_set(settings: FitSection) -> Basis:
+    """Read the macromolecule file of the settings.
+
+    Raises
+    ------
+    StudyError
+        There is none, or it holds metabolites.
+    InputError, BasisError
+        It cannot be read.
+    """
+    measured = checked_basis(measured_basis(_measured_file(settings)))
+    metabolites = [name for name in measured.names if name in DEFAULT_METABOLITES]
+    if metabolites:
+        raise StudyError(
+            f"[fit] macromolecule_file holds metabolites ({', '.join(metabolites)})",
+            remedy="give a file of macromolecules alone; those of the basis set itself are taken with "
+            'macromolecules = "basis"',
+        )
+    return measured
+
+
+def _measured(priors: Priors, measured: Basis, own: tuple[str, ...]) -> Background:
+    """Use a measured file; lipids in it take the place of those that are modelled."""
+    lipids = tuple(name for name in measured.names if is_lipid(name))
+    mine = tuple(name for name in measured.names if name not in lipids)
+    signals = ((MACROMOLECULES, measured.select(mine)), (LIPIDS, measured.select(lipids)))
+    families = ("macromolecules", "lipids") if lipids else ("macromolecules",)
+    return Background(_without(priors, *families), tuple(pair for pair in signals if pair[1].names), own, "measured")
 
 
 def _without(priors: Priors, *families: str) -> Priors:

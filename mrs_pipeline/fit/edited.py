@@ -88,6 +88,13 @@ def fit_difference(
     FitResult
         As of ``fit_spectrum``; for GABA with the sum ``GABA+`` as one more component.
 
+    Raises
+    ------
+    BasisError
+        The set has no difference signal of what is edited.
+    FitError
+        As of ``fit_spectrum``.
+
     Notes
     -----
     The co-edited macromolecules at 3 ppm are counted in units of the edited area of one GABA molecule,
@@ -95,6 +102,12 @@ def fit_difference(
     """
     known = edited_priors(target)
     members = difference_members(basis, known.metabolites)
+    if target in preset_names("editing") and target not in members:
+        raise BasisError(
+            f"the basis set has no difference signal of {target}, which the scan is edited for",
+            remedy=f"use a set of difference signals with {target}, in proton units; load_basis finds the unit",
+            path=basis.file,
+        )
     chosen = settings.model_copy(
         update={
             "ppm": known.ppm,

@@ -51,7 +51,8 @@ def fit_sum(spectrum: Spectrum, basis: Basis, settings: FitSection, editing: Edi
     (:func:`sum_priors`). Macromolecules that are measured or those of the basis set are not used, which a note says.
     """
     given = settings.macromolecules in ("basis", "measured")
-    chosen = settings.model_copy(update={"macromolecules": "parametric"}) if given else settings
+    modelled = "none" if settings.macromolecules == "none" else "parametric"
+    chosen = settings.model_copy(update={"macromolecules": modelled})
     priors = sum_priors(load_priors(settings.priors), editing, spectrum.carrier_mhz)
     result = fit_once(spectrum, basis, chosen, priors)
     return replace(result, notes=(*result.notes, GIVEN_NOT_USED)) if given else result

@@ -14,6 +14,7 @@ from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError, StudyError
 from mrs_pipeline.fit.background import plan_background
 from mrs_pipeline.fit.baseline import Baseline, make_baseline
+from mrs_pipeline.fit.basis_check import checked_basis, require_lines, short_set
 from mrs_pipeline.fit.components import (
     LIPIDS,
     MACROMOLECULES,
@@ -26,11 +27,18 @@ from mrs_pipeline.fit.components import (
 from mrs_pipeline.fit.lineshape import LineshapeReach, lineshape_reach
 from mrs_pipeline.fit.model import Model, make_model
 from mrs_pipeline.fit.objective import Objective
-from mrs_pipeline.fit.priors import PeakFamily, Priors, family_ratio_rows, load_priors, metabolite_ratio_rows
+from mrs_pipeline.fit.priors import (
+    PeakFamily,
+    Priors,
+    capped_rows,
+    family_ratio_rows,
+    load_priors,
+    metabolite_ratio_rows,
+)
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.selection import Search, no_search, stiffness_path
 from mrs_pipeline.fit.solver import Solution, solve
-from mrs_pipeline.fit.start import find_shift_and_phase, noise_sd
+from mrs_pipeline.fit.start import SEARCH_PPM, find_shift_and_phase, mirrored_match, noise_sd
 from mrs_pipeline.fit.summary import summarise
 from mrs_pipeline.fit.verdict import findings, residual
 from mrs_pipeline.spectrum import WATER_PPM, FloatArray, Spectrum
@@ -41,6 +49,14 @@ COARSE_DIMENSIONS_PER_PPM = 2.0
 CRITERION = "aic"
 TOLERANCES = (1e-2, 1e-5)
 """Relative change of cost at which the first and the second full fit stop; tighter ones change nothing but the time."""
+FAR_PPM = 0.02
+"""Fitted shift from which a start search that ended at its limit was wrong."""
+TURNED_RAD = 1.0
+"""Fitted phase from which the start correction was wrong: the real part then hardly shows the lines."""
+LEAST_POINTS = 32
+"""Points of the fitted window below which a baseline alone explains it."""
+MIRRORED = 3.0
+"""How much better than the spectrum its mirror image must match the basis to be named as the reason of a failure."""
 ARTEFACT_PPM = (0.6, 1.75)
 ARTEFACT_SPACING_PPM = 0.12
 ARTEFACT_DEPTH = 8.0
@@ -116,10 +132,60 @@ def minimise(
 ) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
     """Fit with every retry, before anything is summarised: the minimisation, its flags and their words."""
     prepared = prepare(spectrum, basis, settings, priors)
-    fitted = run(prepared, settings, settings.ppm)
-    fitted, flags, notes = _tame_artefact(prepared, settings, fitted)
-    notes = (*notes, *prepared.notes)
-    return _retry(fitted, settings, flags, notes) if findings(fitted) else (fitted, flags, notes)
+    first = run(prepared, settings, settings.ppm)
+    upright = _upright(first, settings)
+    fitted, flags, notes = _tame_artefact(upright.prepared, settings, upright)
+    notes = (*notes, *prepared.notes, *_baseline_notes(fitted, settings))
+    if upright is not first:
+        flags, notes = (*flags, "refitted"), (*notes, TURNED_NOTE)
+    if findings(fitted):
+        fitted, flags, notes = _retry(fitted, settings, flags, notes)
+    if any(finding.fatal for finding in findings(fitted)) and _is_mirrored(spectrum, fitted.prepared):
+        notes = (*notes, MIRRORED_NOTE)
+    return fitted, flags, notes
+
+
+def _baseline_notes(fitted: Fitted, settings: FitSection) -> tuple[str, ...]:
+    """Say where the baseline cannot have the dimensions that the settings ask for."""
+    baseline = fitted.objective.baseline
+    if baseline is None or settings.baseline == "auto":
+        return ()
+    asked = float(settings.baseline)
+    got = baseline.dimensions(fitted.objective.stiffness) / baseline.width_ppm
+    if abs(got - asked) < 0.05 * asked:
+        return ()
+    return (f"a baseline of {asked:g} dimensions per ppm cannot be had in this window: {got:.2g} were used",)
+
+
+TURNED_NOTE = "shift and phase were far from where the fit began; it was repeated from what it found"
+MIRRORED_NOTE = (
+    "the mirrored spectrum matches the basis far better: the FID, or else the basis set, is probably stored as its "
+    "complex conjugate"
+)
+
+
+def _is_mirrored(spectrum: Spectrum, prepared: Prepared) -> bool:
+    spectrum = shortened(spectrum)
+    return mirrored_match(spectrum, prepared.components, prepared.priors) > MIRRORED
+
+
+def _upright(fitted: Fitted, settings: FitSection) -> Fitted:
+    """Take a large fitted phase, or a shift beyond the start search, out of the data and fit again.
+
+    The start search does not reach a shift beyond its range, and its phase is then anything. The fit still finds both,
+    but with the lines turned out of the real part that it fits, and that heights are read from.
+    """
+    index, theta = fitted.objective.model.index, fitted.solution.theta
+    shift, phase = float(theta[index["shift"]]), float(theta[index["phi0"]])
+    before = fitted.prepared
+    hertz = before.spectrum.carrier_mhz
+    cut_off = abs(before.shift_hz) > 0.95 * SEARCH_PPM * hertz and abs(shift) > FAR_PPM * hertz
+    if abs(phase) < TURNED_RAD and not cut_off:
+        return fitted
+    moved = before.spectrum.shifted(-shift).phased(-np.rad2deg(phase))
+    again = replace(before, spectrum=moved, shift_hz=before.shift_hz + shift, phase=before.phase + phase)
+    other = run(again, settings, settings.ppm)
+    return fitted if _badness(fitted)[:2] < _badness(other)[:2] else other
 
 
 def _retry(
@@ -128,13 +194,13 @@ def _retry(
     """Start a doubtful fit again from other shifts and phases; keep the one with least wrong, then least left over."""
     best, before = fitted, findings(fitted)
     for again in _other_starts(fitted.prepared):
-        other = run(again, settings, settings.ppm)
+        other = _upright(run(again, settings, settings.ppm), settings)
         if _badness(other) < _badness(best):
             best = other
     if best is fitted:
         return fitted, flags, notes
     note = f"the first fit was doubtful ({', '.join(finding.code for finding in before)}); another start did better"
-    return best, (*flags, "refitted"), (*notes, note)
+    return best, tuple(dict.fromkeys((*flags, "refitted"))), (*notes, note)
 
 
 def _badness(fitted: Fitted) -> tuple[bool, int, float]:
@@ -174,11 +240,14 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Prio
     """Check the input, assemble the components and take out a first shift and phase."""
     _check(spectrum, settings)
     priors = (priors or load_priors(settings.priors)).within(*settings.ppm)
+    basis = checked_basis(basis)
     spectrum = shortened(spectrum)
+    noise = _checked_noise(spectrum)
     background = plan_background(priors, basis, settings)
     whole = assemble(spectrum, basis, background.families())
     shown = seen(whole, spectrum, *settings.ppm)
     components, unseen = whole.subset(shown), whole.subset(~shown).names
+    require_lines(basis, unseen, settings.ppm)
     if not (components.group == METABOLITES).any():
         raise FitError(
             f"no metabolite of the basis has a signal between {settings.ppm[0]:g} and {settings.ppm[1]:g} ppm",
@@ -187,17 +256,22 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Prio
     components = reduce(Components.joined, background.components(spectrum), components)
     shift, phase = find_shift_and_phase(spectrum, components, priors)
     corrected = spectrum.shifted(-shift).phased(-np.rad2deg(phase))
-    notes = background.notes()
+    notes = (*background.notes(), *short_set(basis, spectrum))
     if unseen:
         notes = (*notes, f"the window shows nothing of {', '.join(unseen)}: left out")
-    return Prepared(corrected, components, shift, phase, noise_sd(spectrum), background.priors, notes)
+    return Prepared(corrected, components, shift, phase, noise, background.priors, notes)
 
 
 def shortened(spectrum: Spectrum) -> Spectrum:
-    """Cut the FID where lines in vivo have decayed; data and model alike, so that nothing is distorted."""
+    """Cut the FID where lines in vivo have decayed, and zeros that were appended to it; data and model alike.
+
+    Zero-filled points carry no information, and the noise of neighbouring points of the spectrum would not be
+    independent, which every SD relies on.
+    """
     from scipy.fft import next_fast_len
 
-    count = int(next_fast_len(round(LONGEST_FID_S / spectrum.dwell)))
+    measured = int(np.flatnonzero(spectrum.fid)[-1]) + 1
+    count = min(int(next_fast_len(round(LONGEST_FID_S / spectrum.dwell))), measured)
     return spectrum if count >= spectrum.n_points else spectrum.with_fid(spectrum.fid[:count])
 
 
@@ -212,17 +286,21 @@ def _check(spectrum: Spectrum, settings: FitSection) -> None:
         raise FitError(
             "the spectrum is empty or not finite", remedy="check the input file and the preprocessing report"
         )
-    noise = noise_sd(spectrum)
-    if not (np.isfinite(noise) and noise > 0):
-        raise FitError(
-            f"no noise can be measured in {spectrum.n_points} points", remedy="give at least 256 points of the FID"
-        )
     low, high = spectrum.ppm[0], spectrum.ppm[-1]
     if settings.ppm[0] >= settings.ppm[1] or settings.ppm[0] < low or settings.ppm[1] > high:
         raise FitError(
             f"the fitted window {settings.ppm} ppm is not inside the bandwidth ({low:.1f} to {high:.1f} ppm)",
             remedy="set [fit] ppm to two ascending values inside it",
         )
+
+
+def _checked_noise(spectrum: Spectrum) -> float:
+    noise = noise_sd(spectrum)
+    if not (np.isfinite(noise) and noise > 0):
+        raise FitError(
+            f"no noise can be measured in {spectrum.n_points} points", remedy="give at least 256 points of the FID"
+        )
+    return noise
 
 
 def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> Fitted:
@@ -234,6 +312,11 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
     auto = settings.lineshape == "auto"
     model = _model(prepared, settings, ppm, "asymmetric" if auto else settings.lineshape)
     data = np.asarray(model.to_window(prepared.spectrum.fid).real)
+    if data.size < LEAST_POINTS:
+        raise FitError(
+            f"the fitted window {ppm} ppm has {data.size} points, at least {LEAST_POINTS} are needed",
+            remedy="set [fit] ppm to a wider window",
+        )
     weight = water_weight(_axis(model, prepared))
     baseline = None if settings.baseline == "none" else make_baseline(data.size, ppm[1] - ppm[0], weight)
     coarse = 0.0 if baseline is None else baseline.stiffness(COARSE_DIMENSIONS_PER_PPM * baseline.width_ppm)
@@ -245,7 +328,7 @@ def run(prepared: Prepared, settings: FitSection, ppm: tuple[float, float]) -> F
         theta = solution.theta
         noise = _effective_noise(objective, theta, prepared.noise)
         point = objective.at(theta)
-        rows = _amplitude_rows(prepared, point.solution.amplitudes)
+        rows = capped_rows(_amplitude_rows(prepared, point.solution.amplitudes), point.design)
         drawn = prepared.noise / noise
         stiffness, search = _stiffness(settings, model, point.spectra.real, data, weight / noise, baseline, rows, drawn)
         objective = Objective(model, data, noise, baseline, stiffness, rows, weight)

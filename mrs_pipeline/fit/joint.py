@@ -72,9 +72,12 @@ def fit_visits(visits: Sequence[Visit], settings: FitSection, sharing: Sharing |
     FitError
         Fewer than two visits can be fitted.
     StudyError
-        The settings ask for the peak model, which has nothing to share.
+        The settings ask for the peak model, which has nothing to share; or two visits share a label.
     """
     check_joint(settings)
+    labels = [visit.label for visit in visits]
+    if len(set(labels)) < len(labels):
+        raise StudyError(f"two visits share a label: {', '.join(labels)}", remedy="name every visit once")
     sharing = sharing or Sharing()
     with engine.one_thread():
         labels, fitted, fits, left_out = minimise_apart(visits, settings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import block_diag
 
-from mrs_pipeline.basis import COMBINED
+from mrs_pipeline.basis import COMBINED, canonical_name
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.joint_problem import Sharing
 from mrs_pipeline.fit.result import FitResult
@@ -92,7 +92,7 @@ class VisitAmplitudes:
 
     def weights(self, name: str) -> FloatArray:
         """Weights of a metabolite or of a combined one such as ``tNAA``, shape ``(K,)``."""
-        parts = COMBINED.get(name, (name,))
+        parts = self._parts(name)
         weights = np.array([float(other in parts) for other in self.names])
         if not weights.any():
             raise FitError(f"{name} was not fitted in every visit", remedy=f"use one of {', '.join(self.names)}")
@@ -100,7 +100,11 @@ class VisitAmplitudes:
 
     def has(self, name: str) -> bool:
         """Whether a metabolite or combination was fitted."""
-        return any(part in self.names for part in COMBINED.get(name, (name,)))
+        return any(part in self.names for part in self._parts(name))
+
+    def _parts(self, name: str) -> tuple[str, ...]:
+        """Members of a metabolite (in any spelling) or combination; a component of that name comes first."""
+        return (name,) if name in self.names else COMBINED.get(name, (canonical_name(name),))
 
     def amount(self, name: str, visit: str, factors: Mapping[str, float] | None = None) -> Quantity:
         """Amplitude of a metabolite or combination in one visit.

@@ -28,6 +28,8 @@ EDGE_SHARE = 0.04
 """Share of the band at either end where receiver filters fall off."""
 CLEARLY_QUIETER = 0.8
 MAX_EVALUATIONS = 300
+LEAST_POINTS = 64
+"""Points of the FID below which no peak is told from another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,16 @@ def _check(spectrum: Spectrum, table: PeakTable) -> None:
         raise FitError(
             f"the table of peaks is for {table.nucleus}, the scan is of {spectrum.nucleus}",
             remedy=f"set [fit] peaks to a table with nucleus = '{spectrum.nucleus}'",
+        )
+    if spectrum.n_points < LEAST_POINTS + table.skip:
+        raise FitError(
+            f"{spectrum.n_points} points given, the table skips {table.skip}; {LEAST_POINTS} are needed at least",
+            remedy="give the whole FID, or lower skip in the table of peaks",
+        )
+    noise = peak_noise(spectrum, table)
+    if not (np.isfinite(noise) and noise > 0):
+        raise FitError(
+            f"no noise can be measured in {spectrum.n_points} points", remedy="give at least 256 points of the FID"
         )
 
 
@@ -253,6 +265,12 @@ def _run(
         stiffness = baseline.stiffness(float(settings.baseline) * baseline.width_ppm)
     rows = np.zeros((0, len(model.components)))
     objective = Objective(model, data, noise, baseline, stiffness, rows)
+    unknown = objective.varying.size + len(model.components)
+    if data.size <= unknown:
+        raise FitError(
+            f"the fitted window {ppm} ppm has {data.size} points for {unknown} parameters",
+            remedy="widen ppm in the table of peaks, or fix and link parameters there",
+        )
     common = np.array([model.index[name] for name in ("phi0", "shift", "begin") if name in model.index])
     solution = solve(objective, _theta(model, start), common, tolerance=1e-3, max_evaluations=30)
     spent = objective.evaluations

@@ -11,7 +11,20 @@ from typing import Any
 
 from mrs_pipeline.config import FitSection, read_preset
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.fit.model import token
 
+LEAST_RANGE_PPM = 1e-4
+NOT_NEGATIVE = (
+    "j_sd_hz",
+    "shift_sd_ppm",
+    "width_sd_hz",
+    "width_min_hz",
+    "gauss_hz",
+    "gauss_sd_hz",
+    "phase_sd_deg",
+    "ratio_sd",
+    "start",
+)
 HELP = "see the keys in docs/peaks.md, or start from a copy of config/presets/peaks/31p-brain.toml"
 
 
@@ -179,6 +192,14 @@ def checked(table: PeakTable) -> PeakTable:
     names = table.names
     _refuse(len(set(names)) < len(names), f"two peaks share a name: {', '.join(names)}")
     _refuse(table.reference not in names, f"the reference peak '{table.reference}' is not in the table")
+    _refuse(table.ppm is not None and not table.ppm[0] < table.ppm[1], f"ppm = {table.ppm} runs the wrong way")
+    _check_numbers("", table, least={"shift_range_ppm": LEAST_RANGE_PPM, "begin_sd_ms": 0.0, "skip": 0.0})
+    for line in table.lines:
+        _check_numbers(f"{line.name}: ", line, least=dict.fromkeys(NOT_NEGATIVE, 0.0))
+        _refuse(line.ratio == 0, f"{line.name}: ratio = 0 leaves nothing to fit")
+    keys = [token(name) for name in names]
+    alike = [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]
+    _refuse(bool(alike), f"names that differ in punctuation alone: {', '.join(alike)}")
     for line in table.lines:
         _refuse(not sum(line.pattern) > 0 or not line.nuclei > 0, f"{line.name}: pattern and nuclei must be positive")
         _refuse(
@@ -189,6 +210,20 @@ def checked(table: PeakTable) -> PeakTable:
             linked_to(table, line.name, kind)
         linked_to(table, line.name, "ratio")
     return table
+
+
+def _check_numbers(place: str, owner: PeakTable | PeakLine, least: Mapping[str, float]) -> None:
+    """Refuse entries that are no numbers where numbers belong, not finite (SDs and limits may be) or too small."""
+    for entry in fields(owner):
+        value = getattr(owner, entry.name)
+        if str(entry.type) not in {"float", "int", "float | None"} or value is None:
+            continue
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+        _refuse(not number, f"{place}{entry.name} = {value!r} is no number")
+        unlimited = "_sd" in entry.name or "_max" in entry.name
+        _refuse(math.isinf(value) and not unlimited, f"{place}{entry.name} = {value!r} is not finite")
+        smallest = least.get(entry.name, -math.inf)
+        _refuse(value < smallest, f"{place}{entry.name} = {value:g} is below {smallest:g}")
 
 
 def linked_to(table: PeakTable, name: str, kind: str) -> list[str]:
@@ -202,9 +237,9 @@ def linked_to(table: PeakTable, name: str, kind: str) -> list[str]:
     key = "ratio_to" if kind == "ratio" else f"{kind}_with"
     chain = [name]
     while following := getattr(table.line(chain[-1]), key):
+        _refuse(following not in table.names, f"{chain[-1]}: {key} = '{following}' is not in the table")
         if kind == "ratio" and table.line(chain[-1]).ratio_sd > 0:
             break  # a soft ratio leaves the amplitude its own
-        _refuse(following not in table.names, f"{chain[-1]}: {key} = '{following}' is not in the table")
         _refuse(following in chain, f"{key} leads in a circle: {' - '.join([*chain, following])}")
         chain.append(following)
     return chain
@@ -222,8 +257,12 @@ def _read_tsv(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise StudyError(f"the table of peaks cannot be read ({error})", remedy="check the path", path=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            f"the table of peaks cannot be read ({error})",
+            remedy="check the path, and that the text is UTF-8",
+            path=path,
+        ) from error
     head: dict[str, Any] = {}
     for comment in (row for row in text if row.startswith("#")):
         key, sign, value = comment.lstrip("# ").partition("=")

@@ -9,6 +9,7 @@ import numpy as np
 
 from mrs_pipeline.config import read_preset
 from mrs_pipeline.errors import StudyError
+from mrs_pipeline.fit.priors_check import HELP, check_table
 from mrs_pipeline.spectrum import FloatArray
 
 SHAPES = ("near", "asymmetric")
@@ -159,15 +160,17 @@ def load_priors(name: str) -> Priors:
     Raises
     ------
     StudyError
-        Unknown preset, unreadable file, or a key that is missing.
+        Unknown preset, unreadable file, a key that is missing or unknown, or a number that cannot be.
     """
     table = read_preset("priors", name)
     try:
+        check_table(name, table)
         return _from_table(table)
     except KeyError as error:
+        raise StudyError(f"the prior set '{name}' lacks the key {error}", remedy=HELP) from error
+    except (TypeError, ValueError, AttributeError) as error:
         raise StudyError(
-            f"the prior set '{name}' lacks the key {error}",
-            remedy="start from a copy of config/presets/priors/default.toml",
+            f"the prior set '{name}' cannot be used ({type(error).__name__}: {error})", remedy=HELP
         ) from error
 
 
@@ -255,3 +258,27 @@ def _ratio_rows(
             row[index] += 1.0
             rows.append(row / (sd * scale))
     return np.array(rows).reshape(-1, len(names))
+
+
+STIFFEST_ROW = 1e4
+"""Largest slope of a prior row per noise SD of an amplitude."""
+
+
+def capped_rows(rows: FloatArray, design: FloatArray) -> FloatArray:
+    """Hold rows on amplitudes that came out as next to nothing to a slope that arithmetic can carry.
+
+    Parameters
+    ----------
+    rows
+        Prior rows on the amplitudes, shape ``(m, K)``.
+    design
+        Whitened signals at unit amplitude, shape ``(K, n)``.
+
+    Notes
+    -----
+    A ratio is weighed by the amplitude that it is relative to. Where that is far below its own noise the row would tie
+    amplitudes to each other many orders closer than the data know them, and the normal equations be singular.
+    """
+    size = np.sqrt(np.sum(design**2, axis=1))
+    slope = np.sqrt(np.sum((rows / np.where(size > 0, size, np.inf)) ** 2, axis=1, keepdims=True))
+    return np.asarray(rows / np.maximum(slope / STIFFEST_ROW, 1.0))

@@ -74,8 +74,16 @@ def _solve_free(gram: FloatArray, moment: FloatArray, free: BoolArray) -> tuple[
     index = np.flatnonzero(free)
     amplitudes = np.zeros(moment.size)
     if index.size:
-        amplitudes[index] = np.linalg.solve(gram[np.ix_(index, index)], moment[index])
+        amplitudes[index] = _solved(gram[np.ix_(index, index)], moment[index])
     return amplitudes, gram @ amplitudes - moment
+
+
+def _solved(gram: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve the normal equations; by the smallest solution where two signals are the same or one is empty."""
+    try:
+        return np.asarray(np.linalg.solve(gram, right), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.lstsq(gram, right, rcond=None)[0], dtype=np.float64)
 
 
 def projected_jacobian(
@@ -111,6 +119,6 @@ def projected_jacobian(
     """
     index = np.flatnonzero(free)
     active = design[index]
-    change = np.linalg.solve(gram[np.ix_(index, index)], active @ moved.T - pull[:, index].T)
+    change = _solved(gram[np.ix_(index, index)], active @ moved.T - pull[:, index].T)
     data = active.T @ change - moved.T
     return np.concatenate([data, rows[:, index] @ change])

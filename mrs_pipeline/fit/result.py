@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.basis import COMBINED
+from mrs_pipeline.basis import COMBINED, canonical_name
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.posterior_result import Posterior
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
@@ -31,7 +31,7 @@ class FitResult:
     correlation
         Correlation matrix of ``covariance``.
     nonlinear
-        Parameter name to ``{"value", "sd", "unit"}``.
+        Parameter name to ``{"value", "sd", "unit"}``, ``sd`` the sampling SD; the start correction has none.
     ppm
         Axis of the fitted window, ascending, shape ``(n,)``.
     data, model, baseline, residual
@@ -92,8 +92,8 @@ class FitResult:
     posterior: Posterior | None = None
 
     def weights(self, name: str) -> dict[str, float]:
-        """Weights of a metabolite or of a combined one such as ``tNAA``."""
-        parts = COMBINED.get(name, (name,))
+        """Weights of a metabolite (in any spelling) or of a combined one such as ``tNAA``; a component comes first."""
+        parts = (name,) if name in self.names else COMBINED.get(name, (canonical_name(name),))
         present = [part for part in parts if part in self.names]
         if not present:
             raise FitError(f"{name} was not fitted", remedy=f"use one of {', '.join(self.names)}")

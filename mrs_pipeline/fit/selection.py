@@ -224,6 +224,7 @@ class _Grid:
         left = self.target - solution.amplitudes @ self.spectra
         modes = left @ baseline.modes
         rss = float(left @ left - modes @ ((2.0 * shrink - shrink**2) * modes))
+        rss = max(rss, np.finfo(float).eps * float(self.target @ self.target))  # data without noise: rounding is left
         penalised = float(left @ left - modes @ (shrink * modes) + np.sum((self.rows @ solution.amplitudes) ** 2))
         bent = baseline.penalty > 1e-9 * baseline.penalty[-1]
         proper = gram + np.diag(1.0 / np.full(gram.shape[0], max(self.size, 1e-150)) ** 2)

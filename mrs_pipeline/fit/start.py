@@ -11,9 +11,15 @@ from mrs_pipeline.spectrum import ComplexArray, FloatArray, Spectrum
 SHARP_AFTER_S = 0.015
 """Earlier points are left out of the search: macromolecules, lipids and baseline have decayed by then."""
 
+SEARCH_PPM = 0.12
+"""How far the first search for the shift reaches."""
+TYPICAL_PPM = (1.9, 4.1)
+"""Where the usual metabolites are and lipids are not."""
+ANY_PPM = (0.5, 4.2)
+
 
 def find_shift_and_phase(
-    spectrum: Spectrum, components: Components, priors: Priors, max_ppm: float = 0.12
+    spectrum: Spectrum, components: Components, priors: Priors, max_ppm: float = SEARCH_PPM
 ) -> tuple[float, float]:
     r"""Frequency offset (Hz) and phase (rad) of the data against the basis.
 
@@ -23,18 +29,36 @@ def find_shift_and_phase(
     metabolite signal ``x``; its argument is the phase. Both are weighted by a matched decay, and the first
     milliseconds left out.
     """
+    frequency, match = _best_match(spectrum, components, priors, max_ppm)
+    return frequency, float(np.angle(match))
+
+
+def mirrored_match(spectrum: Spectrum, components: Components, priors: Priors, max_ppm: float = 0.5) -> float:
+    """How much better the complex conjugate of a spectrum matches the basis than the spectrum itself."""
+    mirrored = spectrum.with_fid(spectrum.fid.conj())
+    straight, turned = (abs(_best_match(each, components, priors, max_ppm)[1]) for each in (spectrum, mirrored))
+    return turned / max(straight, 1e-300)
+
+
+def _best_match(spectrum: Spectrum, components: Components, priors: Priors, max_ppm: float) -> tuple[float, complex]:
+    """Shift (Hz) at which the data match the typical metabolite signal best, and the cross-correlation there."""
     typical = np.array([priors.typical.get(name, 0.0) for name in components.names])
     typical = np.where(components.group == METABOLITES, typical, 0.0)
+    region = TYPICAL_PPM
+    if not typical.any():  # a phantom, or a set of one's own: any of its metabolites, wherever they are
+        size = np.abs(components.fids).max(axis=1)
+        typical = np.where((components.group == METABOLITES) & (size > 0), 1.0 / np.maximum(size, 1e-300), 0.0)
+        region = ANY_PPM
     reference = typical @ components.fids
     time = spectrum.time
     weight = np.exp(-np.pi * 5.0 * time) * (time >= SHARP_AFTER_S)
-    data = _only(spectrum, (1.9, 4.1))
+    data = _only(spectrum, region)
     n_fft = 8 * spectrum.n_points
     correlation = np.fft.fft(data * reference.conj() * weight, n_fft)
     frequency = np.fft.fftfreq(n_fft, spectrum.dwell)
     allowed = np.abs(frequency) <= max_ppm * spectrum.carrier_mhz
     peak = int(np.argmax(np.where(allowed, np.abs(correlation), -1.0)))
-    return float(frequency[peak]), float(np.angle(correlation[peak]))
+    return float(frequency[peak]), complex(correlation[peak])
 
 
 def _only(spectrum: Spectrum, ppm: tuple[float, float]) -> ComplexArray:

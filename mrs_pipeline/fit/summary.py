@@ -8,7 +8,6 @@ import numpy as np
 
 from mrs_pipeline.fit.basis_error import BasisError
 from mrs_pipeline.fit.components import METABOLITES
-from mrs_pipeline.fit.model import HELD
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.selection import MAX_DIMENSIONS_PER_PPM
 from mrs_pipeline.fit.uncertainty import covariances
@@ -25,7 +24,6 @@ UNITS = {
     "phi1": "s",
     "gauss": "Hz",
     "lorentz": "Hz",
-    "skewness": "1",
     "width_group1": "1",
     "width_group2": "1",
 }
@@ -46,7 +44,8 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     notes = notes + tuple(finding.words for finding in found)
     if fitted.objective.baseline is not None and _dimensions_per_ppm(fitted) > 0.999 * MAX_DIMENSIONS_PER_PPM:
         flags = (*flags, "baseline_at_limit")
-        notes = (*notes, f"the baseline is as loose as allowed ({MAX_DIMENSIONS_PER_PPM:g} dimensions per ppm)")
+        dimensions = f"{_dimensions_per_ppm(fitted):.2g} dimensions per ppm, a search allows {MAX_DIMENSIONS_PER_PPM:g}"
+        notes = (*notes, f"the baseline is as loose as can be ({dimensions})")
     return FitResult(
         names=model.components.names,
         amplitudes=amplitudes,
@@ -57,7 +56,7 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
         crlb_covariance=spread.crlb,
         total_covariance=spread.total,
         correlation=_correlation(spread.sampling),
-        nonlinear=_nonlinear(fitted),
+        nonlinear=_nonlinear(fitted, spread.nonlinear),
         ppm=prepared.priors.pivot_ppm + model.offset_hz / prepared.spectrum.carrier_mhz,
         data=curves["data"],
         model=curves["model"],
@@ -128,17 +127,22 @@ def _component_curves(fitted: Fitted) -> dict[str, ComplexArray]:
     return dict(zip(fitted.objective.model.components.names, scaled, strict=True))
 
 
-def _nonlinear(fitted: Fitted) -> dict[str, dict[str, Any]]:
-    """Nonlinear parameters that were free, and the start correction."""
+def _nonlinear(fitted: Fitted, sd: FloatArray) -> dict[str, dict[str, Any]]:
+    """Nonlinear parameters that were free with their sampling SD, and the start correction."""
     model, theta = fitted.objective.model, fitted.solution.theta
     out: dict[str, dict[str, Any]] = {
         "start_shift": {"value": fitted.prepared.shift_hz, "unit": "Hz"},
         "start_phase": {"value": fitted.prepared.phase, "unit": "rad"},
     }
-    for position, parameter in enumerate(model.parameters):
-        if parameter.sd > HELD:
-            out[parameter.name] = {"value": float(theta[position]), "unit": UNITS.get(parameter.name, "Hz")}
+    for position, spread in zip(fitted.objective.varying, sd, strict=True):
+        name = model.parameters[position].name
+        out[name] = {"value": float(theta[position]), "sd": float(spread), "unit": _unit(name)}
     return out
+
+
+def _unit(name: str) -> str:
+    """Return the unit of a nonlinear parameter; the exponents of the lineshape's phase and envelope have none."""
+    return "1" if name.startswith(("eddy_", "envelope_")) else UNITS.get(name, "Hz")
 
 
 def _dimensions(fitted: Fitted) -> float:

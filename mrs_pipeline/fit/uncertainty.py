@@ -40,12 +40,15 @@ class Covariances:
         Sampling with the misfit counted as noise, plus what deviations from the priors and errors of the basis may do.
     prior_scale
         Per family of priors: factor on its variances that the fitted deviations suggest (1: as stated).
+    nonlinear
+        Sampling SD of the varying nonlinear parameters, shape ``(p,)``.
     """
 
     crlb: FloatArray
     sampling: FloatArray
     total: FloatArray
     prior_scale: dict[str, float]
+    nonlinear: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +139,8 @@ def covariances(
     kappa = prior_scales(problem, plain)
     first, count, _ = problem.counts
     ours = inverse[first : first + count]
-    moved_by_data = reaction(objective, theta, problem, inverse, lineshape)
+    everything = reactions(objective, theta, problem, inverse, lineshape)
+    moved_by_data = everything[first : first + count]
     spread = moved_by_data @ moved_by_data.T
     moved = ours @ (problem.own.T * np.sqrt([kappa[family] for family in problem.families]))
     total = objective.noise_sd**2 * spread + moved @ moved.T + ours @ problem.penalty @ ours.T
@@ -145,6 +149,7 @@ def covariances(
         noise_sd**2 * spread + search.drawn,
         total + search.plausible + (0.0 if basis is None else _basis_spread(objective, theta, moved_by_data, basis)),
         kappa,
+        noise_sd * np.sqrt(np.sum(everything[:first] ** 2, axis=1)),
     )
 
 
@@ -157,7 +162,19 @@ def reaction(
 ) -> FloatArray:
     """Change of the amplitudes per unit of the data at each point, shape ``(K, n)``; see :func:`covariances`."""
     first, count, _ = problem.counts
-    ours = inverse[first : first + count]
+    return reactions(objective, theta, problem, inverse, lineshape)[first : first + count]
+
+
+def reactions(
+    objective: Objective,
+    theta: FloatArray,
+    problem: Information,
+    inverse: FloatArray,
+    lineshape: LineshapeChoice | None = None,
+) -> FloatArray:
+    """As :func:`reaction` for the nonlinear parameters and the amplitudes after them, shape ``(p + K, n)``."""
+    first, count, _ = problem.counts
+    ours = inverse[: first + count]
     direct = (ours @ problem.jacobian.T) * (objective.weight / objective.noise_sd)
     if lineshape is None:
         return np.asarray(direct)
