@@ -13,6 +13,8 @@ from mrs_pipeline.basis.names import (
     canonical_name,
     is_background,
     is_lipid,
+    is_whole,
+    parts_of,
     reported_name,
 )
 
@@ -77,6 +79,7 @@ __all__ = [
     "editing_of",
     "is_background",
     "is_lipid",
+    "is_whole",
     "literature",
     "load_basis",
     "macromolecule_basis",
@@ -84,6 +87,7 @@ __all__ = [
     "measured_macromolecules",
     "molecule",
     "molecule_names",
+    "parts_of",
     "read_waveform",
     "reported_name",
     "save_basis",

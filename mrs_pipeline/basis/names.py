@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 DEFAULT_METABOLITES: tuple[str, ...] = (
     "Ala", "Asc", "Asp", "Cr", "GABA", "Glc", "Gln", "Glu", "Gly", "GPC",
     "GSH", "Ins", "Lac", "NAA", "NAAG", "PCh", "PCr", "PE", "sIns", "Tau",
@@ -64,6 +66,9 @@ COMBINED: dict[str, tuple[str, ...]] = {
 }
 """Sums that are reported beside single metabolites."""
 
+_ONE_SIGNAL: dict[str, tuple[str, ...]] = {"tCho": ("Cho",)}
+"""Members of basis sets that stand for a whole sum as one signal."""
+
 REPORTED_NAMES: dict[str, str] = {"Ins": "mI"}
 """Names in tables where they differ from the basis."""
 
@@ -94,6 +99,34 @@ def is_background(name: str) -> bool:
 def is_lipid(name: str) -> bool:
     """Tell whether a member of a basis set is a lipid signal."""
     return canonical_name(name).lower().startswith("lip")
+
+
+def parts_of(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the members behind a metabolite (in any spelling) or a sum, of those that there are.
+
+    Parameters
+    ----------
+    name
+        Metabolite, or a sum such as ``tCho``.
+    names
+        Members of the basis set, or components of the fit.
+
+    Returns
+    -------
+    tuple
+        A member of that very name alone, else the parts of the sum that are there; empty where there is none.
+    """
+    there = tuple(names)
+    if name in there:
+        return (name,)
+    wanted = (*COMBINED[name], *_ONE_SIGNAL.get(name, ())) if name in COMBINED else (canonical_name(name),)
+    return tuple(part for part in wanted if part in there)
+
+
+def is_whole(name: str, parts: Iterable[str]) -> bool:
+    """Tell whether members make up a whole sum; a metabolite is its own."""
+    found = set(parts)
+    return name not in COMBINED or found >= set(COMBINED[name]) or bool(found & {name, *_ONE_SIGNAL.get(name, ())})
 
 
 def reported_name(name: str) -> str:

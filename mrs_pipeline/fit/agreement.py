@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from mrs_pipeline.basis import COMBINED, canonical_name, reported_name
+from mrs_pipeline.basis import COMBINED, canonical_name, parts_of, reported_name
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.nifti_mrs import LcmodelRow, LcmodelTable
@@ -86,7 +86,7 @@ def compare_lcmodel(fit: FitResult, table: LcmodelTable, names: Iterable[str]) -
     FitError
         LCModel found no creatine, so that it has no ratios.
     """
-    sums = [label for label, members in COMBINED.items() if any(name in fit.names for name in members)]
+    sums = [label for label in COMBINED if parts_of(label, fit.names)]
     labels = [*sums, *(name for name in names if name in fit.names)]
     found = ((label, lcmodel_ratio(table, label)) for label in labels)
     return tuple(_agreement(fit, label, *theirs) for label, theirs in found if theirs is not None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.linalg import block_diag
 
-from mrs_pipeline.basis import COMBINED, canonical_name
+from mrs_pipeline.basis import parts_of
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.joint_problem import Sharing
 from mrs_pipeline.fit.result import FitResult
@@ -104,7 +104,7 @@ class VisitAmplitudes:
 
     def _parts(self, name: str) -> tuple[str, ...]:
         """Members of a metabolite (in any spelling) or combination; a component of that name comes first."""
-        return (name,) if name in self.names else COMBINED.get(name, (canonical_name(name),))
+        return parts_of(name, self.names)
 
     def amount(self, name: str, visit: str, factors: Mapping[str, float] | None = None) -> Quantity:
         """Amplitude of a metabolite or combination in one visit.

@@ -13,7 +13,7 @@ from mrs_pipeline.fit.peaks_model import expansion, line_weights
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.summary import INFORMATIVE, half_height_width
 from mrs_pipeline.fit.uncertainty import scaled_inverse
-from mrs_pipeline.fit.verdict import FAILED_SHARE, MISFIT_NOISE, MISFIT_SHARE, Finding, whiteness
+from mrs_pipeline.fit.verdict import Finding, misfit, whiteness
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 UNIT_OF = {"phi0": "rad", "begin": "s", "phase": "rad"}
@@ -269,11 +269,7 @@ def findings(fitted: FittedPeaks) -> tuple[Finding, ...]:
         if name in critical
     ]
     rms, peak = float(np.sqrt(np.mean(_left(fitted) ** 2))), _tallest(fitted)
-    if rms > MISFIT_NOISE * fitted.noise and rms > MISFIT_SHARE * peak:
-        words = (
-            f"the residual is {rms / fitted.noise:.1f} times the noise and {100 * rms / peak:.0f} % of the tallest peak"
-        )
-        out.append(Finding("misfit", words, fatal=rms > FAILED_SHARE * peak))
+    out += misfit(rms, fitted.noise, peak)
     certainty = np.abs(fitted.amplitudes) / np.maximum(_sd(covariances(fitted)["crlb"]), 1e-300)
     surest = float(certainty.max())
     if surest < LEAST_CERTAINTY:

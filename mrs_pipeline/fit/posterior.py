@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrs_pipeline.basis import COMBINED, Basis
+from mrs_pipeline.basis import COMBINED, Basis, parts_of
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit import engine
@@ -89,6 +89,6 @@ def sampled(fitted: Fitted, basis: Basis, settings: FitSection) -> Posterior:
 
 def _watched(names: tuple[str, ...]) -> FloatArray:
     """Weights of the sums whose effective number of draws is reported, shape ``(s, K)``; of everything without them."""
-    rows = [[float(name in parts) for name in names] for parts in COMBINED.values()]
+    rows = [[float(name in parts_of(label, names)) for name in names] for label in COMBINED]
     weights = np.array([row for row in rows if any(row)])
     return weights if weights.size else np.eye(len(names))

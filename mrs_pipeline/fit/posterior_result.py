@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.basis import COMBINED
+from mrs_pipeline.basis import COMBINED, parts_of
 from mrs_pipeline.spectrum import FloatArray
 
 LIMITS = (0.025, 0.5, 0.975)
@@ -112,9 +112,9 @@ def summarise_draws(
 def with_sums(names: tuple[str, ...], draws: FloatArray) -> dict[str, FloatArray]:
     """Return the draws by component, shape ``(n,)`` each, and those of the sums whose parts are there."""
     values = {name: draws[:, index] for index, name in enumerate(names)}
-    for label, parts in COMBINED.items():
-        present = [part for part in parts if part in names]
-        if present:
+    for label in COMBINED:
+        present = parts_of(label, names)
+        if present and label not in names:
             values[label] = np.sum([values[part] for part in present], axis=0)
     return values
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mrs_pipeline.basis import COMBINED, canonical_name
+from mrs_pipeline.basis import parts_of
 from mrs_pipeline.errors import FitError
 from mrs_pipeline.fit.posterior_result import Posterior
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
@@ -93,8 +93,7 @@ class FitResult:
 
     def weights(self, name: str) -> dict[str, float]:
         """Weights of a metabolite (in any spelling) or of a combined one such as ``tNAA``; a component comes first."""
-        parts = (name,) if name in self.names else COMBINED.get(name, (canonical_name(name),))
-        present = [part for part in parts if part in self.names]
+        present = parts_of(name, self.names)
         if not present:
             raise FitError(f"{name} was not fitted", remedy=f"use one of {', '.join(self.names)}")
         return dict.fromkeys(present, 1.0)

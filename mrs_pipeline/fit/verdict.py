@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mrs_pipeline.basis import COMBINED
+from mrs_pipeline.basis import parts_of
 from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.spectrum import FloatArray
 
 if TYPE_CHECKING:
     from mrs_pipeline.fit.engine import Fitted
 
-MISFIT_NOISE = 3.0
-MISFIT_SHARE = 0.06
-"""A misfit is a residual above 3 noise SDs (root mean square) that is also above 6 % of the tallest metabolite peak."""
+MISFITS = ((3.0, 0.06), (5.0, 0.02))
+"""A misfit is a residual (root mean square) above 3 noise SDs and 6 % of the tallest metabolite peak, or 5 and 2 %."""
 FAILED_SHARE = 0.3
 LEAST_SNR = 5.0
 """Pure noise comes out with up to 4."""
 STRUCTURE_LAGS = 3
-STRONG = {**{name: COMBINED[name] for name in ("tNAA", "tCr")}, "tCho": (*COMBINED["tCho"], "Cho")}
+STRONG = ("tNAA", "tCr", "tCho")
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,16 @@ def _bounds(fitted: Fitted) -> list[Finding]:
 
 
 def _residual(fitted: Fitted) -> list[Finding]:
-    left, peak = residual(fitted), peak_height(fitted)
-    rms = float(np.sqrt(np.mean(left**2)))
-    if rms < MISFIT_NOISE * fitted.prepared.noise or rms < MISFIT_SHARE * peak:
+    rms = float(np.sqrt(np.mean(residual(fitted) ** 2)))
+    return misfit(rms, fitted.prepared.noise, peak_height(fitted))
+
+
+def misfit(rms: float, noise: float, peak: float) -> list[Finding]:
+    """Judge what a fit leaves over (root mean square) by the noise SD and the height of the tallest peak."""
+    if not any(rms >= times * noise and rms >= share * peak for times, share in MISFITS):
         return []
     share = rms / max(peak, 1e-300)
-    words = (
-        f"the residual is {rms / fitted.prepared.noise:.1f} times the noise and {100 * share:.0f} % of the tallest peak"
-    )
+    words = f"the residual is {rms / noise:.1f} times the noise and {100 * share:.2g} % of the tallest peak"
     return [Finding("misfit", words, fatal=share > FAILED_SHARE)]
 
 
@@ -74,8 +75,8 @@ def _signal(fitted: Fitted) -> list[Finding]:
         out.append(Finding("no_signal", f"no metabolite stands above the noise (SNR {ratio:.1f})", fatal=True))
     names = fitted.objective.model.components.names
     amplitudes = fitted.objective.at(fitted.solution.theta).solution.amplitudes
-    for label, parts in STRONG.items():
-        present = [names.index(part) for part in parts if part in names]
+    for label in STRONG:
+        present = [names.index(part) for part in parts_of(label, names)]
         if present and not amplitudes[present].sum() > 0:
             fatal = label == "tCr"
             out.append(Finding(f"no_{label}", f"{label} came out as zero, which no brain has", fatal=fatal))

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from mrs_pipeline.anatomy import TissueFractions
-from mrs_pipeline.basis import COMBINED, canonical_name, is_background, reported_name
+from mrs_pipeline.basis import COMBINED, canonical_name, is_background, is_whole, parts_of, reported_name
 from mrs_pipeline.config import QuantifySection
 from mrs_pipeline.quantify.constants import Constant, Constants, at_age, load_constants, with_alpha
 from mrs_pipeline.quantify.draws import Origin, draws
@@ -233,8 +233,8 @@ def _members(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Basis names behind each reported name: the metabolites, then the sums whose members the basis has."""
     present = list(names)
     rows: dict[str, tuple[str, ...]] = {reported_name(name): (name,) for name in present}
-    for name, parts in COMBINED.items():
-        found = tuple(part for part in parts if part in present)
+    for name in COMBINED:
+        found = parts_of(name, present)
         if found and name not in rows:
             rows[name] = found
     return rows
@@ -284,8 +284,7 @@ def _row(scan: _Scan, name: str, members: tuple[str, ...], budgets: list[Budget]
         "f_csf": None if tissue is None else tissue.csf,
     }
     flags = [*scan.fit.flags, *scan.marks]
-    whole = COMBINED.get(name, members)
-    if len(members) < len(whole):
+    if not is_whole(name, members):
         flags.append(f"only={'+'.join(members)}")
     if scan.fit.status == "failed":
         return Concentration(name, "failed", ";".join(dict.fromkeys(flags)), "the fit failed", **fractions)
@@ -315,7 +314,7 @@ def _finite(numbers: Mapping[str, float | None]) -> dict[str, float | None]:
 def _ratio(fit: Fit, name: str, members: tuple[str, ...], reasons: list[str]) -> dict[str, float | None]:
     """Ratio to total creatine with its interval, or why there is none."""
     keys = ("ratio_tCr", "ratio_tCr_sd", "ratio_tCr_lo", "ratio_tCr_hi")
-    creatine = [part for part in COMBINED["tCr"] if part in fit.names]
+    creatine = parts_of("tCr", fit.names)
     if not creatine:
         reasons.append("ratio: the basis has no creatine")
         return dict.fromkeys(keys)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mrs_pipeline.config
-from mrs_pipeline.basis import Basis, Editing, save_basis, simulate_basis, with_macromolecules
+from mrs_pipeline.basis import Basis, Editing, is_whole, parts_of, save_basis, simulate_basis, with_macromolecules
 from mrs_pipeline.cli.settings import check_values
 from mrs_pipeline.config import FitSection, Study
 from mrs_pipeline.errors import BasisError, FitError, StudyError
@@ -21,6 +21,7 @@ from mrs_pipeline.fit.priors import STIFFEST_ROW, capped_rows, load_priors
 from mrs_pipeline.fit.projection import nonnegative_solve, projected_jacobian
 from mrs_pipeline.fit.selection import stiffness_path
 from mrs_pipeline.fit.start import mirrored_match
+from mrs_pipeline.fit.verdict import misfit
 from mrs_pipeline.spectrum import Spectrum
 
 MHZ, DWELL, POINTS, ECHO = 123.2, 4e-4, 1024, 0.03
@@ -69,6 +70,28 @@ def test_sums_as_members_are_their_own_component():
     fit = fit_spectrum(brain(), renamed(metabolites(), NAA="tNAA", Cr="tCr", GPC="tCho"), SIMPLE)
     assert fit.ratio("tNAA", "tCr")[0] == pytest.approx(10.0 / 9.0, rel=0.05)
     assert fit.weights("tCho") == {"tCho": 1.0}
+
+
+def test_choline_as_one_signal_is_total_choline():
+    """In a set of its own, beside what GPC and PCh give in another."""
+    fit = fit_spectrum(brain(), renamed(metabolites(), GPC="Cho"), SIMPLE)
+    assert fit.weights("tCho") == {"Cho": 1.0}
+    assert fit.ratio("tCho")[0] == pytest.approx(usual().ratio("tCho")[0], rel=0.02)
+    assert parts_of("tCho", ("GPC", "PCh", "Cr")) == ("GPC", "PCh")
+    assert [is_whole("tCho", parts) for parts in (("Cho",), ("GPC", "PCh"), ("GPC",), ("tCho",))] == [
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("noises", "share", "found"),
+    [(2.9, 0.2, False), (3.1, 0.07, True), (4.0, 0.03, False), (5.1, 0.03, True), (40.0, 0.01, False)],
+)
+def test_a_misfit_is_one_beside_the_noise_and_beside_the_peak(noises, share, found):
+    assert [finding.code for finding in misfit(noises, 1.0, noises / share)] == ["misfit"] * found
 
 
 @pytest.mark.parametrize(("first", "second"), [("NAA", "naa"), ("Glc-a", "Glc/a"), ("Ins", "mI")])
