@@ -256,7 +256,7 @@ def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Prio
     components = reduce(Components.joined, background.components(spectrum), components)
     shift, phase = find_shift_and_phase(spectrum, components, priors)
     corrected = spectrum.shifted(-shift).phased(-np.rad2deg(phase))
-    notes = (*background.notes(), *short_set(basis, spectrum))
+    notes = (*background.notes(), *short_set(basis, spectrum), *priors.field_note(spectrum.carrier_mhz))
     if unseen:
         notes = (*notes, f"the window shows nothing of {', '.join(unseen)}: left out")
     return Prepared(corrected, components, shift, phase, noise, background.priors, notes)

@@ -79,6 +79,7 @@ class PeakFamily:
         return self.shift_sd_ppm if own is None else own
 
 
+PROTON_MHZ_PER_T = 42.577478
 MARGIN_PPM = 0.15
 """How far outside a window a background peak may stand and still be seen: about its width."""
 SEEN_SHARE = 0.2
@@ -128,6 +129,7 @@ class Priors:
     shapes: dict[str, LineshapePrior]
     t2: dict[str, float]
     t2_default: float
+    width_field_t: float | None
     width_relative_sd: float
     width_relative_sd_of: dict[str, float]
     typical: dict[str, float]
@@ -147,6 +149,13 @@ class Priors:
     def metabolite_shift_sd(self, name: str) -> float:
         """Prior SD of a metabolite's own shift in ppm."""
         return self.shift_sd.get(name, self.shift_default)
+
+    def field_note(self, carrier_mhz: float) -> tuple[str, ...]:
+        """Say so where the T2 behind the widths are those of another field, by more than a fifth."""
+        field = carrier_mhz / PROTON_MHZ_PER_T
+        if self.width_field_t is None or abs(field / self.width_field_t - 1.0) < 0.2:
+            return ()
+        return (f"the widths are expected from T2 at {self.width_field_t:g} T, and the scan is one of {field:.1f} T",)
 
     def metabolite_width(self, name: str) -> tuple[float, float]:
         r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
@@ -186,6 +195,7 @@ def _from_table(table: dict[str, Any]) -> Priors:
         shapes={name: LineshapePrior(**table["lineshape"][name]) for name in SHAPES},
         t2=dict(table["width"]["t2"]),
         t2_default=float(table["width"]["default_t2"]),
+        width_field_t=float(table["width"]["field_t"]) if "field_t" in table["width"] else None,
         width_relative_sd=float(table["width"]["relative_sd"]),
         width_relative_sd_of=dict(table["width"].get("relative_sd_of", {})),
         typical=dict(table["start"]),

@@ -72,6 +72,12 @@ def test_sums_as_members_are_their_own_component():
     assert fit.weights("tCho") == {"tCho": 1.0}
 
 
+def test_widths_of_another_field_are_said():
+    priors = load_priors("default")
+    assert priors.field_note(127.7) == ()
+    assert priors.field_note(297.2) == ("the widths are expected from T2 at 3 T, and the scan is one of 7.0 T",)
+
+
 def test_choline_as_one_signal_is_total_choline():
     """In a set of its own, beside what GPC and PCh give in another."""
     fit = fit_spectrum(brain(), renamed(metabolites(), GPC="Cho"), SIMPLE)
