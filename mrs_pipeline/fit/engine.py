@@ -58,6 +58,8 @@ LEAST_POINTS = 32
 MIRRORED = 3.0
 """How much better than the spectrum its mirror image must match the basis to be named as the reason of a failure."""
 ARTEFACT_PPM = (0.6, 1.75)
+ARTEFACT_LATER_PPM = 1.0
+"""Where it is looked for from on in a window that starts above 0.6 ppm: beside the macromolecules at 0.9 ppm."""
 ARTEFACT_SPACING_PPM = 0.12
 ARTEFACT_DEPTH = 8.0
 ARTEFACT_SHARE = 0.1
@@ -431,28 +433,29 @@ def _tame_artefact(
     prepared: Prepared, settings: FitSection, fitted: Fitted
 ) -> tuple[Fitted, tuple[str, ...], tuple[str, ...]]:
     """Refit with bumps of either sign below 1.75 ppm where a negative lipid artefact stands, and say so."""
-    if settings.ppm[0] > ARTEFACT_PPM[0]:
+    low, high = ARTEFACT_PPM[0] if settings.ppm[0] <= ARTEFACT_PPM[0] else ARTEFACT_LATER_PPM, ARTEFACT_PPM[1]
+    if settings.ppm[0] > low:
         return fitted, (), ()
-    depth, share = artefact_depth(fitted)
+    depth, share = artefact_depth(fitted, (low, high))
     if depth < ARTEFACT_DEPTH or share < ARTEFACT_SHARE:
         return fitted, (), ()
-    again = run(replace(prepared, components=_with_bumps(prepared)), settings, settings.ppm)
+    again = run(replace(prepared, components=_with_bumps(prepared, (low, high))), settings, settings.ppm)
     note = (
-        f"an inverted signal of {depth:.0f} noise SDs stands at {ARTEFACT_PPM[0]:g}-{ARTEFACT_PPM[1]:g} ppm (lipid "
+        f"an inverted signal of {depth:.0f} noise SDs stands at {low:g}-{high:g} ppm (lipid "
         "from outside the voxel, or a subtraction error); free bumps there took it up, and macromolecules, lipids, "
         "lactate and alanine are not to be trusted"
     )
     return again, ("lipid_artefact",), (note,)
 
 
-def _with_bumps(prepared: Prepared) -> Components:
-    centres = np.asarray(np.arange(*ARTEFACT_PPM, ARTEFACT_SPACING_PPM), dtype=np.float64)
+def _with_bumps(prepared: Prepared, window: tuple[float, float]) -> Components:
+    centres = np.asarray(np.arange(*window, ARTEFACT_SPACING_PPM), dtype=np.float64)
     bumps = artefact_components(prepared.spectrum, centres, 2.0 * ARTEFACT_SPACING_PPM)
     return prepared.components.joined(bumps)
 
 
-def artefact_depth(fitted: Fitted) -> tuple[float, float]:
-    """Depth of the signal below 1.75 ppm: in SDs of the noise that the fit found, and over the tallest metabolite peak.
+def artefact_depth(fitted: Fitted, window: tuple[float, float]) -> tuple[float, float]:
+    """Depth of the signal in a window (ppm): in SDs of the noise that the fit found, and over the tallest peak.
 
     Notes
     -----
@@ -466,7 +469,7 @@ def artefact_depth(fitted: Fitted) -> tuple[float, float]:
     metabolites = np.where(model.components.group == METABOLITES, point.solution.amplitudes, 0.0)
     signal = (metabolites @ point.spectra).real
     left = model.to_window(prepared.spectrum.fid).real - signal
-    inside = (ppm >= ARTEFACT_PPM[0]) & (ppm <= ARTEFACT_PPM[1])
+    inside = (ppm >= window[0]) & (ppm <= window[1])
     width = max(1, round(0.08 / float(ppm[1] - ppm[0])))
     smooth = np.convolve(left, np.ones(width) / width, mode="same")[inside]
     line = np.interp(ppm[inside], ppm[inside][[0, -1]], [np.median(smooth[:width]), np.median(smooth[-width:])])
