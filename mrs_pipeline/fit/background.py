@@ -82,7 +82,7 @@ def plan_background(priors: Priors, basis: Basis, settings: FitSection) -> Backg
     FitError
         ``"basis"``, and the set has no macromolecules.
     StudyError
-        ``"measured"`` without a file, or with one that holds metabolites.
+        ``"measured"`` without a file, or with one that holds metabolites or lipids alone.
     """
     own = tuple(name for name in basis.names if is_background(name))
     mine = tuple(name for name in own if not is_lipid(name))
@@ -114,7 +114,7 @@ def measured_set(settings: FitSection) -> Basis:
     Raises
     ------
     StudyError
-        There is none, or it holds metabolites.
+        There is none, or it holds metabolites, or lipids alone.
     InputError, BasisError
         It cannot be read.
     """
@@ -125,6 +125,11 @@ def measured_set(settings: FitSection) -> Basis:
             f"[fit] macromolecule_file holds metabolites ({', '.join(metabolites)})",
             remedy="give a file of macromolecules alone; those of the basis set itself are taken with "
             'macromolecules = "basis"',
+        )
+    if all(is_lipid(name) for name in measured.names):
+        raise StudyError(
+            f"[fit] macromolecule_file holds lipids alone ({', '.join(measured.names)})",
+            remedy='give a file with macromolecules, or set macromolecules = "parametric"',
         )
     return measured
 

@@ -11,11 +11,12 @@ from mrs_pipeline.basis import (
     is_background,
     is_lipid,
     macromolecule_presets,
+    save_basis,
     simulate_basis,
     with_macromolecules,
 )
 from mrs_pipeline.config import FitSection
-from mrs_pipeline.errors import FitError
+from mrs_pipeline.errors import FitError, StudyError
 from mrs_pipeline.fit import fit_spectrum
 from mrs_pipeline.fit.background import plan_background
 from mrs_pipeline.fit.components import gaussian_lines
@@ -116,6 +117,13 @@ def test_lipids_of_the_set_are_set_aside_with_a_measured_file_and_with_none():
     assert '"none"' in none.notes()[0]
     fit = fit_spectrum(brain(WHOLE), basis, FitSection(macromolecules="none"))
     assert not [name for name in fit.names if is_background(name)]
+
+
+def test_a_measured_file_with_lipids_alone_is_refused(tmp_path):
+    save_basis(Basis(("Lip13",), line((1.28, 2.0, 20.0))[None], DWELL, MHZ, 4.65, te1=0.03), tmp_path / "lipids.basis")
+    settings = FitSection(macromolecules="measured", macromolecule_file=str(tmp_path / "lipids.basis"))
+    with pytest.raises(StudyError, match="holds lipids alone"):
+        fit_spectrum(brain(WHOLE), metabolites(), settings)
 
 
 def test_a_set_without_macromolecules_cannot_give_them():
