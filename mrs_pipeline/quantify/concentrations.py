@@ -407,8 +407,8 @@ def _unused(settings: QuantifySection, names: Iterable[str]) -> list[str]:
 
 def _warnings(scan: _Scan) -> list[str]:
     """Say what was missing or assumed."""
-    found = [mark for mark in scan.marks if mark != "solution"]
-    if "relaxation_correction=incomplete" in found:
+    found: list[str] = []
+    if "relaxation_correction=incomplete" in scan.marks:
         found.append("iu: no relaxation correction, neither of the metabolites nor of the water")
     sentences = [] if scan.water is None else [f"water: {text}" for text in scan.water.warnings]
     if scan.tissue is not None:
@@ -416,7 +416,7 @@ def _warnings(scan: _Scan) -> list[str]:
     absent: dict[str, list[str]] = {}
     for unit in UNITS:
         if scan.missing.get(unit, NOT_ASKED) not in {NOT_ASKED, UNDEFINED}:
-            absent.setdefault(scan.missing[unit], []).append(unit)
+            absent.setdefault(scan.missing[unit], []).append(unit.replace("_", "-"))
     reasons = [f"no {', '.join(units)} concentrations: {why}" for why, units in absent.items()]
     for timing, what in ((scan.timing.metabolite, "metabolite"), (scan.timing.water, "water")):
         if timing is not None and timing.complete and timing.flip_angle is None and scan.water is not None:
@@ -432,7 +432,7 @@ def _solution_warnings(scan: _Scan) -> list[str]:
     """Say what a solution's numbers take for granted."""
     if not scan.constants.is_solution or scan.water is None:
         return []
-    found = []
+    found: list[str] = []
     if scan.tissue is not None:
         found.append("tissue fractions are not used: the preset is for a solution in water")
     members = {name: scan.constants.metabolite(name) for name in scan.fit.names if _is_molecule(name)}
