@@ -18,6 +18,8 @@ from mrs_pipeline.spectrum import FloatArray, Spectrum
 
 NEGLIGIBLE = 0.05
 """Members of a difference set whose largest signal is below this share of a proton's are left out."""
+LEAST_SIGNAL = 0.5
+"""Protons: a difference set whose largest signal is below this may be in another unit (a GABA methylene has two)."""
 EDITED_PPM = (2.8, 3.2)
 """Window in which the edited signal of GABA is counted."""
 CREATINE = ("Cr", "PCr")
@@ -104,7 +106,7 @@ def fit_difference(
     members = difference_members(basis, known.metabolites)
     if target in preset_names("editing") and target not in members:
         raise BasisError(
-            f"the basis set has no difference signal of {target}, which the scan is edited for",
+            f"the basis set has no difference signal of {target}, which the scan is edited for{_weak(basis)}",
             remedy=f"use a set of difference signals with {target}, in proton units; load_basis finds the unit",
             path=basis.file,
         )
@@ -135,10 +137,16 @@ def difference_members(basis: Basis, wanted: tuple[str, ...]) -> Basis:
     kept = [name for name in names if np.abs(basis.fid(name)).max() > NEGLIGIBLE]
     if not kept:
         raise BasisError(
-            "the basis set has no difference signal of what is edited",
+            f"the basis set has no difference signal of what is edited{_weak(basis)}",
             remedy="simulate it with sequence mega-press, edit difference, or give the editing pulses of the scan",
         )
     return basis.select(kept)
+
+
+def _weak(basis: Basis) -> str:
+    """Clause for a set whose signals are all small: editing cancels them, or they are in another unit."""
+    largest = float(np.abs(basis.fids).max())
+    return f"; its largest signal is {largest:.2g} protons: is it in another unit?" if largest < LEAST_SIGNAL else ""
 
 
 def edited_area(basis: Basis, name: str, ppm: tuple[float, float] = EDITED_PPM) -> float:

@@ -16,7 +16,7 @@ from scipy.linalg import block_diag
 
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection
-from mrs_pipeline.errors import FitError, StudyError
+from mrs_pipeline.errors import BasisError, FitError, StudyError
 from mrs_pipeline.fit import engine
 from mrs_pipeline.fit.joint_problem import JointObjective, Sharing
 from mrs_pipeline.fit.joint_result import JointFit, VisitAmplitudes, common_names, side_by_side
@@ -64,8 +64,8 @@ def fit_visits(visits: Sequence[Visit], settings: FitSection, sharing: Sharing |
     Returns
     -------
     JointFit
-        Amplitudes of all visits with their common covariance. A visit whose own fit failed is left out and named; a
-        doubtful one enters with its larger noise, and is said.
+        Amplitudes of all visits with their common covariance. A visit whose own fit failed or whose basis set
+        cannot be used is left out and named; a doubtful one enters with its larger noise, and is said.
 
     Raises
     ------
@@ -103,12 +103,12 @@ def check_joint(settings: FitSection) -> None:
 def minimise_apart(
     visits: Sequence[Visit], settings: FitSection
 ) -> tuple[list[str], list[Fitted], list[FitResult], dict[str, str]]:
-    """Fit every visit alone; those that failed are named with the reason."""
+    """Fit every visit alone; those that failed, or have a basis set that cannot be used, are named with the reason."""
     labels, minimisations, fits, left_out = [], [], [], {}
     for visit in visits:
         try:
             fitted, flags, notes = engine.minimise(visit.spectrum, visit.basis, settings)
-        except FitError as error:
+        except (FitError, BasisError) as error:
             left_out[visit.label] = error.problem
             continue
         fit = summarise(fitted, flags, notes)

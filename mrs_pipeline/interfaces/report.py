@@ -377,7 +377,7 @@ def verdict_view(verdict: dict[str, Any]) -> VerdictView:
         for item in verdict["fired"]
     )
     missing = (f"{metric_title(item['metric'])} {item['why']}" for item in verdict["not_checked"])
-    return VerdictView(verdict["status"], fired, tuple(missing))
+    return VerdictView(verdict["status"], fired, tuple(dict.fromkeys(missing)))
 
 
 def protocol_views(items: list[dict[str, Any]]) -> tuple[ProtocolCheck, ...]:

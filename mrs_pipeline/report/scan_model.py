@@ -51,7 +51,7 @@ class FiredRule:
 
 @dataclass(frozen=True)
 class VerdictView:
-    """The verdict on a scan; ``not_checked`` names rules whose metric was missing."""
+    """The verdict on a scan; ``not_checked`` says each measure that was missing, once."""
 
     status: Status
     fired: tuple[FiredRule, ...] = ()

@@ -264,6 +264,14 @@ def test_a_visit_without_signal_is_left_out_and_said():
         fit.joint.amount("Glu", "v1")
 
 
+def test_a_visit_whose_basis_set_cannot_be_used_is_left_out_and_said():
+    good, bad, last = visits(planted(0.3, 1), planted(0.3, 2), planted(0.3, 3))
+    broken = replace(bad.basis, fids=np.where(np.arange(POINTS) == 3, np.nan, bad.basis.fids))
+    fit = fit_visits([good, replace(bad, basis=broken), last], FIXED)
+    assert fit.joint.visits == ("v0", "v2")
+    assert "not finite" in fit.left_out["v1"]
+
+
 def test_a_ratio_over_nothing_has_no_finite_interval():
     fit = fit_visits(visits(planted(0.3, 1), planted(0.3, 2)), FIXED).joint
     empty = replace(fit, amplitudes=np.where(np.array(fit.names) == "Cr", 0.0, fit.amplitudes))

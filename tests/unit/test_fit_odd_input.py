@@ -201,6 +201,13 @@ def test_a_difference_set_without_what_is_edited_is_refused():
     )
 
 
+def test_a_difference_set_in_another_unit_is_said_to_be_so():
+    usual_unit = metabolites(names=("GABA", "NAA"))
+    small = replace(usual_unit, fids=1e-3 * usual_unit.fids)
+    with pytest.raises(BasisError, match=r"its largest signal is 0\.00\d+ protons: is it in another unit"):
+        fit_difference(brain(), small, FitSection())
+
+
 # ------------------------------------------------------------------------------------------------------------ spectrum
 
 

@@ -102,7 +102,7 @@ def test_first_screen_has_verdict_numbers_and_placement(good):
     words = text_of(good.split("<details id=")[0])
     assert "pass sub-01_ses-baseline_acq-press_voi-acc" in words
     assert "Keeps to the protocol: 1 of 2 points agree, the data do not state the other." in words
-    assert "1 rule could not be checked residual water over NAA is not available for this scan" in words
+    assert "1 measure could not be checked residual water over NAA is not available for this scan" in words
     assert "SNR 43.7 at least 20" in words
     assert "Linewidth 5.60 Hz at most 10" in words
     assert "Glu 1.21 ± 0.040 10.0 ± 0.40 3 %" in words
