@@ -11,7 +11,15 @@ from mrs_pipeline.fit.components import METABOLITES
 from mrs_pipeline.fit.result import FitResult
 from mrs_pipeline.fit.selection import MAX_DIMENSIONS_PER_PPM
 from mrs_pipeline.fit.uncertainty import covariances
-from mrs_pipeline.fit.verdict import Finding, findings, peak_height, residual, structure, whiteness
+from mrs_pipeline.fit.verdict import (
+    Finding,
+    findings,
+    peak_height,
+    residual,
+    structure,
+    unlike_macromolecules,
+    whiteness,
+)
 from mrs_pipeline.spectrum import ComplexArray, FloatArray
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
     choice = None if reach is None else reach.choice
     spread = covariances(objective, theta, prepared.noise, fitted.search, _basis_error(prepared), choice)
     fqn = float(np.mean(curves["residual"].real ** 2)) / prepared.noise**2
-    found = findings(fitted)
+    found = (*findings(fitted), *unlike_macromolecules(fitted, spread.macromolecule_scale))
     flags = flags + tuple(finding.code for finding in found)
     notes = notes + tuple(finding.words for finding in found)
     if fitted.objective.baseline is not None and _dimensions_per_ppm(fitted) > 0.999 * MAX_DIMENSIONS_PER_PPM:
@@ -78,6 +86,7 @@ def summarise(fitted: Fitted, flags: tuple[str, ...], notes: tuple[str, ...]) ->
             "whiteness": whiteness(residual(fitted)),
             **{f"structure_{name}": value for name, value in structure(fitted).items()},
             "effective_dimensions": _dimensions(fitted),
+            "macromolecule_strain": spread.macromolecule_scale,
             "lineshape_gain": None if reach is None else reach.gain,
             "lineshape_share": None if reach is None else reach.share,
             **{f"prior_scale_{family}": value for family, value in spread.prior_scale.items()},

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrs_pipeline.fit.basis_error import BasisError, basis_spread, windows
-from mrs_pipeline.fit.components import METABOLITES
+from mrs_pipeline.fit.components import MACROMOLECULES, METABOLITES
 from mrs_pipeline.fit.model import token
 from mrs_pipeline.fit.objective import Evaluation, Objective
 from mrs_pipeline.fit.selection import Search
@@ -40,6 +40,8 @@ class Covariances:
         Sampling with the misfit counted as noise, plus what deviations from the priors and errors of the basis may do.
     prior_scale
         Per family of priors: factor on its variances that the fitted deviations suggest (1: as stated).
+    macromolecule_scale
+        The same for the ratios of the macromolecule peaks alone.
     nonlinear
         Sampling SD of the varying nonlinear parameters, shape ``(p,)``.
     """
@@ -48,6 +50,7 @@ class Covariances:
     sampling: FloatArray
     total: FloatArray
     prior_scale: dict[str, float]
+    macromolecule_scale: float
     nonlinear: FloatArray
 
 
@@ -149,6 +152,7 @@ def covariances(
         noise_sd**2 * spread + search.drawn,
         total + search.plausible + (0.0 if basis is None else _basis_spread(objective, theta, moved_by_data, basis)),
         kappa,
+        macromolecule_scale(objective, problem, plain),
         noise_sd * np.sqrt(np.sum(everything[:first] ** 2, axis=1)),
     )
 
@@ -221,13 +225,25 @@ def prior_scales(problem: Information, inverse: FloatArray) -> dict[str, float]:
     -----
     Sum of squared deviations over its expectation ``m - trace``, both plus :data:`PSEUDO_ROWS` rows of belief in 1.
     """
-    expected = 1.0 - np.einsum("ij,jk,ik->i", problem.own, inverse, problem.own)
     out = {}
     for family in dict.fromkeys(problem.families):
-        rows = np.array([name == family for name in problem.families])
-        cost = float(np.sum(problem.deviation[rows] ** 2))
-        out[family] = (cost + PSEUDO_ROWS) / (float(np.sum(expected[rows])) + PSEUDO_ROWS)
+        out[family] = _scale(problem, inverse, np.array([name == family for name in problem.families]))
     return out
+
+
+def _scale(problem: Information, inverse: FloatArray, rows: npt.NDArray[np.bool_]) -> float:
+    own = problem.own[rows]
+    expected = own.shape[0] - float(np.einsum("ij,jk,ik->", own, inverse, own))
+    return (float(np.sum(problem.deviation[rows] ** 2)) + PSEUDO_ROWS) / (expected + PSEUDO_ROWS)
+
+
+def macromolecule_scale(objective: Objective, problem: Information, inverse: FloatArray) -> float:
+    """As :func:`prior_scales`, for the ratios of the macromolecule peaks alone; 1 where there are none."""
+    group = objective.model.components.group
+    members = [(group[np.flatnonzero(row)] == MACROMOLECULES).all() for row in objective.rows]
+    rows = np.zeros(problem.deviation.size, dtype=bool)
+    rows[: len(members)] = members
+    return _scale(problem, inverse, rows)
 
 
 def bound(problem: Information, objective: Objective) -> FloatArray:

@@ -9,6 +9,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
     {
         "baseline_at_limit": "the baseline is as flexible as it may be",
         "lipid_artefact": "a lipid artefact was fitted apart",
+        "macromolecules_unlike": "the macromolecules are unlike those that are known",
         "misfit": "the residual is far above the noise",
         "no_signal": "no metabolite stands above the noise",
         "not_converged": "the solver stopped early",

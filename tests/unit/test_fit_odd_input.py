@@ -410,3 +410,36 @@ def test_bound_and_parameter_sds_of_one_line_are_the_analytic_ones():
     assert fit.crlb[0] == pytest.approx(sd * np.sqrt(amplitude), rel=0.05)
     assert fit.nonlinear["phi0"]["sd"] == pytest.approx(sd * np.sqrt(phase) / size, rel=0.05)
     assert fit.nonlinear["phi0"]["unit"] == "rad"
+
+
+# ------------------------------------------------------------------------------------------------------ macromolecules
+
+
+def with_peaks(**factors: float) -> FitResult:
+    """Fit the brain on macromolecules of the prior's mean shape, single peaks of it multiplied."""
+    peaks = load_priors("default").macromolecules.peaks
+    shape = sum(line(p.ppm, p.width * MHZ, p.ratio * factors.get(p.name, 1.0)) for p in peaks)
+    return fit_spectrum(brain(added=12.0 * shape), metabolites(), FitSection())
+
+
+def test_macromolecules_of_an_unknown_shape_are_said():
+    known, unlike = with_peaks(), with_peaks(MM22=4.0)
+    assert known.metrics["macromolecule_strain"] < 1.5
+    assert known.status == "ok"
+    assert unlike.metrics["macromolecule_strain"] > 3.0
+    assert "macromolecules_unlike" in unlike.flags
+    assert unlike.status == "doubtful"
+    assert any("MM22 is" in note and "too large" in note for note in unlike.notes)
+
+
+def test_lipids_of_odd_ratios_are_no_odd_macromolecules():
+    lipids = line(1.28, 0.15 * MHZ, 60.0) + line(0.89, 0.14 * MHZ, 60.0)
+    peaks = load_priors("default").macromolecules.peaks
+    shape = 12.0 * sum(line(p.ppm, p.width * MHZ, p.ratio) for p in peaks)
+    fit = fit_spectrum(brain(added=shape + lipids), metabolites(), FitSection())
+    assert fit.metrics["prior_scale_background_ratio"] > fit.metrics["macromolecule_strain"]
+
+
+def test_a_phantom_without_macromolecules_has_none_that_could_be_unlike():
+    fit = fit_spectrum(brain(), metabolites(), FitSection())
+    assert "macromolecules_unlike" not in fit.flags
