@@ -234,7 +234,7 @@ def prior_scales(problem: Information, inverse: FloatArray) -> dict[str, float]:
 def _scale(problem: Information, inverse: FloatArray, rows: npt.NDArray[np.bool_]) -> float:
     own = problem.own[rows]
     expected = own.shape[0] - float(np.einsum("ij,jk,ik->", own, inverse, own))
-    return (float(np.sum(problem.deviation[rows] ** 2)) + PSEUDO_ROWS) / (expected + PSEUDO_ROWS)
+    return float((np.sum(problem.deviation[rows] ** 2) + PSEUDO_ROWS) / (expected + PSEUDO_ROWS))
 
 
 def macromolecule_scale(objective: Objective, problem: Information, inverse: FloatArray) -> float:
