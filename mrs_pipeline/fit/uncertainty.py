@@ -233,7 +233,7 @@ def prior_scales(problem: Information, inverse: FloatArray) -> dict[str, float]:
 
 def _scale(problem: Information, inverse: FloatArray, rows: npt.NDArray[np.bool_]) -> float:
     own = problem.own[rows]
-    expected = own.shape[0] - float(np.einsum("ij,jk,ik->", own, inverse, own))
+    expected = own.shape[0] - float(np.sum((own @ inverse) * own))
     return float((np.sum(problem.deviation[rows] ** 2) + PSEUDO_ROWS) / (expected + PSEUDO_ROWS))
 
 
