@@ -59,3 +59,12 @@ class QuantificationError(MrsError):
 
 class AnalysisError(MrsError):
     """The group comparison cannot be made or would break its own plan."""
+
+
+def file_trouble(error: OSError) -> InputError:
+    """Say in words which file could not be read or written."""
+    return InputError(
+        f"the operating system refused a file ({error.strerror or error})",
+        remedy="check that the path is right and may be written, and that the disk is not full",
+        path=error.filename,
+    )

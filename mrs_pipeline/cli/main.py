@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mrs_pipeline import __version__
-from mrs_pipeline.errors import MrsError, StudyError
+from mrs_pipeline.errors import MrsError, StudyError, file_trouble
 
 COMMANDS = ("convert", "check", "run", "basis", "submit", "review", "demo")
 """Subcommands in the order a study meets them; each is a module of this package with ``add_parser`` and ``run``."""
@@ -52,15 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return EXIT_SOME_FAILED
     except OSError as error:
-        print(f"mrs-pipeline {args.command}: {_file_trouble(error)}", file=sys.stderr)
+        print(f"mrs-pipeline {args.command}: {file_trouble(error)}", file=sys.stderr)
         return EXIT_SOME_FAILED
     return code
-
-
-def _file_trouble(error: OSError) -> MrsError:
-    """Say in words which file could not be read or written."""
-    return MrsError(
-        f"the operating system refused a file ({error.strerror or error})",
-        remedy="check that the path is right and may be written, and that the disk is not full",
-        path=error.filename,
-    )

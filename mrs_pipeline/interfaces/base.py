@@ -11,7 +11,7 @@ from typing import Any
 
 from nipype.interfaces.base import SimpleInterface
 
-from mrs_pipeline.errors import MrsError
+from mrs_pipeline.errors import MrsError, file_trouble
 
 PROBLEM_FILE = "problem.json"
 """Written into a failing node's folder; read by the participant workflow for that scan's report and status."""
@@ -51,6 +51,8 @@ class MrsInterface(SimpleInterface, ABC):
 def describe_problem(error: BaseException) -> dict[str, str | None]:
     """Return what went wrong in words, with the traceback for the folded part of the report."""
     details = "".join(traceback.format_exception(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        error = file_trouble(error)
     if isinstance(error, MrsError):
         path = None if error.path is None else error.path.name
         return {
