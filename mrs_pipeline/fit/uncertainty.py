@@ -239,11 +239,15 @@ def _scale(problem: Information, inverse: FloatArray, rows: npt.NDArray[np.bool_
 
 def macromolecule_scale(objective: Objective, problem: Information, inverse: FloatArray) -> float:
     """As :func:`prior_scales`, for the ratios of the macromolecule peaks alone; 1 where there are none."""
-    group = objective.model.components.group
-    members = [(group[np.flatnonzero(row)] == MACROMOLECULES).all() for row in objective.rows]
     rows = np.zeros(problem.deviation.size, dtype=bool)
-    rows[: len(members)] = members
+    rows[: objective.rows.shape[0]] = macromolecule_rows(objective)
     return _scale(problem, inverse, rows)
+
+
+def macromolecule_rows(objective: Objective) -> npt.NDArray[np.bool_]:
+    """Which ratio rows are those of macromolecule peaks, shape ``(m,)``."""
+    group = objective.model.components.group
+    return np.array([bool((group[np.flatnonzero(row)] == MACROMOLECULES).all()) for row in objective.rows], dtype=bool)
 
 
 def bound(problem: Information, objective: Objective) -> FloatArray:

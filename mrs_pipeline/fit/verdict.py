@@ -9,6 +9,7 @@ import numpy as np
 
 from mrs_pipeline.basis import parts_of
 from mrs_pipeline.fit.components import MACROMOLECULES, METABOLITES
+from mrs_pipeline.fit.uncertainty import macromolecule_rows
 from mrs_pipeline.spectrum import FloatArray
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def unlike_macromolecules(fitted: Fitted, scale: float) -> list[Finding]:
     height = float((amplitudes @ point.spectra).real.max())
     if scale < UNLIKE or height < LEAST_MACROMOLECULES * fitted.prepared.noise:
         return []
-    rows = [row for row in objective.rows if (group[np.flatnonzero(row)] == MACROMOLECULES).all()]
+    rows = objective.rows[macromolecule_rows(objective)]
     name, strain = max(((names[int(np.argmax(row))], float(row @ amplitudes)) for row in rows), key=lambda x: abs(x[1]))
     words = (
         f"the macromolecules are unlike those that are known: {name} is {abs(strain):.1f} prior SDs too "
