@@ -3,7 +3,7 @@
 Run: ``python benchmarks/fit_joint.py [--people 40] [--scenario NAME ...] [--own 0.25] [--background 0.25]
 [--draws 0]``
 
-Truth is made like the panel ``same_basis`` of ``fit_accuracy`` (imported shaped-pulse set, Birch's macromolecules,
+Truth is made like the panel ``same_basis`` of ``panels.py`` (imported shaped-pulse set, Birch's macromolecules,
 lineshape of a real water FID), two visits per person. A person keeps concentrations up to changes with an SD of 5 % per
 metabolite, shifts (up to 0.0005 ppm) and T2 widths (up to 3 %), and the macromolecule pattern (up to 3 % per peak); a
 visit has its own linewidth, phase, shift, residual water, noise, and half the variance of lipids and humps that nobody
@@ -25,7 +25,7 @@ import argparse
 from dataclasses import dataclass, replace
 
 import numpy as np
-from fit_accuracy import (
+from panels import (
     BIRCH,
     DWELL,
     ECHO,

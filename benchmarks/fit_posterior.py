@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from fit_accuracy import WATCHED, Case, cases, plant, ratios
+from panels import WATCHED, Case, cases, plant, ratios
 
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.fit import FitResult, Posterior, fit_spectrum

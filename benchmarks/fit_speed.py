@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from fit_accuracy import DWELL, MHZ, Case, imported_basis, plant
+from panels import DWELL, MHZ, Case, imported_basis, plant
 
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection

@@ -10,7 +10,7 @@ Table 2, priors: coverage of the 95 % intervals of amplitudes and ratios when ev
 widths, lineshape, macromolecule and metabolite ratios, errors of the basis) is drawn from it, and when each is one or
 two prior SDs away with a random sign. 93-97 % is right for the first.
 
-Table 3, coverage: three panels of ``fit_accuracy``: share of 95 % intervals of the ratio to tCr that hold the truth,
+Table 3, coverage: three panels of ``panels.py``: share of 95 % intervals of the ratio to tCr that hold the truth,
 their median width over the empirical 95 % range of the errors, and the interval score, for intervals built from each of
 the three SDs.
 """
@@ -23,20 +23,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from fit_accuracy import (
-    DWELL,
-    ECHO,
-    MHZ,
-    POINTS,
-    WATCHED,
-    Case,
-    Outcome,
-    draw_concentrations,
-    errors,
-    imported_basis,
-    plant,
-    run_panel,
-)
+from fit_accuracy import errors, run_panel
+from panels import DWELL, ECHO, MHZ, POINTS, WATCHED, Case, Outcome, draw_concentrations, imported_basis, plant
 
 from mrs_pipeline.basis import Basis
 from mrs_pipeline.config import FitSection

@@ -74,11 +74,16 @@ def run_lcmodel(spectrum: Spectrum, water: Spectrum | None, basis: Basis, folder
     FitError
         LCModel is not there, could not run, or ended without concentrations.
     """
+    write_lcmodel_inputs(spectrum, water, basis, folder)
+    return run_written(folder)
+
+
+def run_written(folder: Path) -> LcmodelTable:
+    """Run LCModel on the control file of a folder and read what it found; errors as of :func:`run_lcmodel`."""
     from mrs_pipeline.nifti_mrs import LCMODEL_FILES, read_lcmodel_table
 
     for name in ("table", "coord"):
         (folder / LCMODEL_FILES[name]).unlink(missing_ok=True)
-    write_lcmodel_inputs(spectrum, water, basis, folder)
     said = _run(folder)
     try:
         return read_lcmodel_table(folder / LCMODEL_FILES["table"])
