@@ -54,8 +54,9 @@ def interval_score(outcome: Outcome, name: str, alpha: float = 0.05) -> float:
     return ((high - low) + 2 / alpha * (max(low - truth, 0.0) + max(truth - high, 0.0))) / truth
 
 
-def table(outcomes: list[Outcome], title: str) -> str:
-    """Bias, SD, RMSE, coverage and interval score per metabolite, in per cent."""
+def table(fitted: list[Outcome], title: str) -> str:
+    """Bias, SD, RMSE, coverage and interval score per metabolite, in per cent; fits without creatine left out."""
+    outcomes = [o for o in fitted if all(np.isfinite(o.estimate[name][0]) for name in HEADLINE)]
     lines = [title, f"{'ratio':8}{'bias':>8}{'SD':>8}{'RMSE':>8}{'cover':>8}{'width':>8}{'score':>8}"]
     sds, rmses = [], []
     for name in WATCHED:
@@ -76,6 +77,8 @@ def table(outcomes: list[Outcome], title: str) -> str:
         f"mean of {', '.join(HEADLINE)}: SD {100 * np.mean(sds):.1f} %, RMSE {100 * np.mean(rmses):.1f} %; "
         f"{seconds:.2f} CPU s{fit_words([o.fit for o in outcomes if o.fit is not None])}"
     )
+    if len(outcomes) < len(fitted):
+        lines[-1] += f"; {len(fitted) - len(outcomes)} without creatine left out"
     return "\n".join(lines)
 
 

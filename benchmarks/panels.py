@@ -8,8 +8,10 @@ Panels (all with residual water, lipid of random size and broad humps that nobod
     metabolite-nulled scan in the other; lineshape and eddy currents of two real water FIDs
 ``same_basis``
     the same spectra fitted with the imported set, as where a site has the set of its sequence
+``corrected``
+    the same after an ideal eddy-current correction, as a pipeline with a water scan hands them to a fit
 ``told``
-    the same, and the true macromolecules of each spectrum are a member of the set
+    as ``corrected``, and the true macromolecules of each spectrum are a member of the set
 ``second``
     another truth: metabolites of the GAMMA set at TE 30 ms, fitted with the same set; macromolecules of the nulled scan
     (one of the four shapes that the priors lie between); skewed field distributions of three parts; T2 of other
@@ -48,7 +50,7 @@ WATER_FILES = (
 SECOND_BASIS_FILE = SHARED / "basis" / "press_30ms_3T.basis"
 NULLED_FILE = SHARED / "philips_sub-01" / "mrs" / "sub-01_ses-01_PRESS-Inverted_TI-600_raw-act_noID.SDAT"
 MHZ, DWELL, POINTS, ECHO = 127.731, 5e-4, 2048, 0.035
-PANELS = ("independent", "same_basis", "told", "second", "ideal", "matched")
+PANELS = ("independent", "same_basis", "corrected", "told", "second", "ideal", "matched")
 HEADLINE = ("tNAA", "tCho", "Ins", "Glu", "Glx")
 WATCHED = (*HEADLINE, "GSH", "GABA", "Gln", "NAA")
 
@@ -341,15 +343,14 @@ def plant(case: Case) -> tuple[Spectrum, Basis, dict[str, float]]:
     amounts["Glu"] *= case.glu
     time = np.arange(POINTS) * DWELL
     creatine = amounts["Cr"] + amounts["PCr"]
-    decay = np.exp(-((np.pi * case.gauss_hz * time) ** 2) / (4 * np.log(2)))
-    lineshape = panel_lineshape(case)
-    fid = metabolite_fid(truth_basis, amounts, rng) * decay * lineshape
+    lineshape, line = panel_lineshape(case), scan_line(case)
+    fid = metabolite_fid(truth_basis, amounts, rng) * line
     eddy = lineshape / np.maximum(np.abs(lineshape), 1e-12)
     background_signal = panel_macromolecules(case, rng, creatine * 1.5 * max(0.5, 1 + 0.15 * rng.standard_normal()))
     fid += eddy * background_signal
     fid += background(rng, creatine)
     fid *= np.exp(1j * rng.normal(0, 0.1) + 2j * np.pi * rng.normal(0, 1.0) * time)
-    height = np.abs(np.fft.fft(3 * creatine * decay * lineshape * np.exp(-np.pi * 2.6 * time))).max()
+    height = np.abs(np.fft.fft(3 * creatine * line * np.exp(-np.pi * 2.6 * time))).max()
     sd = height / case.snr / np.sqrt(POINTS)
     fid += sd * (rng.standard_normal(POINTS) + 1j * rng.standard_normal(POINTS))
     basis = fitting_basis(case.panel)
@@ -360,15 +361,22 @@ def plant(case: Case) -> tuple[Spectrum, Basis, dict[str, float]]:
 
 def fitting_basis(panel: str) -> Basis:
     """Return the set that the spectra of a panel are fitted with."""
-    makers = {"independent": shaped_basis, "same_basis": imported_basis, "told": imported_basis, "second": second_basis}
-    return makers.get(panel, simulated_basis)()
+    makers = {"independent": shaped_basis, "second": second_basis, "ideal": simulated_basis, "matched": simulated_basis}
+    return makers.get(panel, imported_basis)()
 
 
 def panel_lineshape(case: Case) -> ComplexArray:
     """Line of every metabolite beside its T2 and the Gaussian broadening, shape ``(POINTS,)``."""
     if case.panel == "matched":
         return np.asarray(np.exp(-np.pi * 1.5 * np.arange(POINTS) * DWELL).astype(complex))
-    return water_lineshape(WATER_FILES[case.seed // 2 % 2])
+    line = water_lineshape(WATER_FILES[case.seed // 2 % 2])
+    return np.abs(line).astype(complex) if case.panel in {"corrected", "told"} else line
+
+
+def scan_line(case: Case) -> ComplexArray:
+    """Line of a case's scan with its Gaussian broadening, shape ``(POINTS,)``."""
+    time = np.arange(POINTS) * DWELL
+    return panel_lineshape(case) * np.exp(-((np.pi * case.gauss_hz * time) ** 2) / (4 * np.log(2)))
 
 
 def panel_macromolecules(case: Case, rng: np.random.Generator, size: float) -> ComplexArray:
@@ -378,8 +386,7 @@ def panel_macromolecules(case: Case, rng: np.random.Generator, size: float) -> C
         return birch_fid(rng, size)
     moved = np.exp(2j * np.pi * rng.normal(0, 0.008) * MHZ * time)
     if case.shape in SHAPES:
-        line = panel_lineshape(case) * np.exp(-((np.pi * case.gauss_hz * time) ** 2) / (4 * np.log(2)))
-        return np.asarray(SHAPES[case.shape].fid(size, time, MHZ, line) * moved)
+        return np.asarray(SHAPES[case.shape].fid(size, time, MHZ, scan_line(case)) * moved)
     return size * nulled_fid(MHZ) * moved
 
 

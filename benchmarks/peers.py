@@ -1,26 +1,39 @@
 """Other programs that fit the spectra of the panels, each as its authors recommend and with the set that ours gets.
 
 ``lcmodel``
-    LCModel 6.3 (BSD licence), found on the PATH; defaults for the brain, through the package's own interface. On the
-    panel ``told`` the true macromolecules are in its basis set and its own simulated ones are left out (``CHOMIT``).
+    LCModel 6.3 (BSD licence), found on the PATH; its defaults for the brain, through the package's own interface
+``abfit``
+    ABfit-reg of the R package spant (GPL), found by Rscript, or in the folder ``SPANT_SOURCE`` (``peers_abfit.R``)
+``fslmrs``
+    FSL-MRS (licence for non-commercial use), imported by the interpreter ``FSLMRS_PYTHON`` (``peers_fslmrs.py``)
 
-A peer's interval is its ratio plus and minus 1.96 times the bound it prints, as its users read it.
+Each simulates macromolecules and lipids of its own. On the panel ``told`` the true macromolecules are in the set and
+its own are left out. A peer's interval is its ratio plus and minus 1.96 times the bound of the concentration that it
+prints, as its users read it.
 """
 
 from __future__ import annotations
 
+import csv
+import os
 import resource
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from panels import WATCHED, Case, Outcome, plant, ratios
+import numpy as np
+from panels import WATCHED, Case, Outcome, plant, ratios, scan_line
 
 from mrs_pipeline.basis import Basis, save_basis
+from mrs_pipeline.interfaces.lcmodel import run_written, write_lcmodel_inputs
+from mrs_pipeline.nifti_mrs import LCMODEL_FILES
 from mrs_pipeline.spectrum import WATER_PPM
 
+HERE = Path(__file__).resolve().parent
 SIMULATED_MACROMOLECULES = ("MM09", "MM12", "MM14", "MM17", "MM20")
 """Macromolecules of LCModel 6.3 itself; its lipids stay when the true macromolecules are given."""
 
@@ -47,32 +60,62 @@ class Peer:
 def lcmodel_case(case: Case) -> Outcome:
     """Plant, fit with LCModel, compare; what it did not find counts as zero, without an interval."""
     from mrs_pipeline.fit import lcmodel_ratio
-    from mrs_pipeline.interfaces import lcmodel
 
-    spectrum, basis, amounts = plant(case)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        control = lcmodel.write_lcmodel_inputs(spectrum, None, basis, folder)
-        if "MM" in basis:
-            tell_macromolecules(basis, folder, control)
+        amounts, told = write_case(case, folder)
+        if told:
+            leave_out(folder / "control", SIMULATED_MACROMOLECULES)
         begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        table = lcmodel.run_written(folder)
+        table = run_written(folder)
         seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin
     found = {name: lcmodel_ratio(table, name) or (0.0, None) for name in WATCHED}
     estimate = {name: interval(ratio, per_cent) for name, (ratio, per_cent) in found.items()}
     return Outcome(ratios(amounts), estimate, seconds)
 
 
-def tell_macromolecules(basis: Basis, folder: Path, control: Path) -> None:
-    """Give LCModel the true macromolecules as a member of its set, in place of those it simulates."""
-    from mrs_pipeline.nifti_mrs import LCMODEL_FILES
+def script_case(case: Case, command: Callable[[], tuple[str, ...]]) -> Outcome:
+    """Plant, fit with a script that writes ``peer.csv`` and ``seconds.txt``, compare; NaN without creatine."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        amounts, _ = write_case(case, folder)
+        subprocess.run([*command(), str(folder)], check=True, capture_output=True)
+        with (folder / "peer.csv").open() as file:
+            rows = {row["name"]: (float(row["amplitude"]), float(row["crlb"])) for row in csv.DictReader(file)}
+        seconds = float((folder / "seconds.txt").read_text())
+    creatine = rows["tCr"][0] or np.nan
+    found = {name: rows.get(name, (0.0, 0.0)) for name in WATCHED}
+    per_cent = {name: 100.0 * sd / value if value else None for name, (value, sd) in found.items()}
+    estimate = {name: interval(found[name][0] / creatine, per_cent[name]) for name in WATCHED}
+    return Outcome(ratios(amounts), estimate, seconds)
 
-    save_basis(
-        basis.resampled(basis.dwell, basis.n_points, basis.field_mhz, WATER_PPM), folder / LCMODEL_FILES["basis"]
-    )
-    left_out = "".join(f" CHOMIT({i})='{name}'\n" for i, name in enumerate(SIMULATED_MACROMOLECULES, 1))
-    entries = f" NOMIT={len(SIMULATED_MACROMOLECULES)}\n{left_out} $END\n"
-    control.write_text(control.read_text(encoding="ascii").replace(" $END\n", entries), encoding="ascii")
+
+def write_case(case: Case, folder: Path) -> tuple[dict[str, float], bool]:
+    """Write data, set and control file; return the planted amounts, and whether the macromolecules are in the set."""
+    spectrum, basis, amounts = plant(case)
+    write_lcmodel_inputs(spectrum, None, basis, folder)
+    told = "MM" in basis
+    if told:
+        tell_macromolecules(case, basis, folder)
+    return amounts, told
+
+
+def tell_macromolecules(case: Case, basis: Basis, folder: Path) -> None:
+    """Write the set with the true macromolecules.
+
+    The programs fold every member of a set with the line of the scan, which macromolecules seen in a scan have already:
+    the line is taken out of them first.
+    """
+    narrow = basis.fid("MM") / np.maximum(np.abs(scan_line(case)), 0.05)
+    told = basis.with_member("MM", narrow)
+    save_basis(told.resampled(basis.dwell, basis.n_points, basis.field_mhz, WATER_PPM), folder / LCMODEL_FILES["basis"])
+
+
+def leave_out(control: Path, names: tuple[str, ...]) -> None:
+    """Have LCModel leave out members."""
+    omitted = "".join(f" CHOMIT({i})='{name}'\n" for i, name in enumerate(names, 1))
+    text = control.read_text(encoding="ascii").replace(" $END\n", f" NOMIT={len(names)}\n{omitted} $END\n")
+    control.write_text(text, encoding="ascii")
 
 
 def interval(ratio: float, per_cent: float | None) -> tuple[float, float, float, float]:
@@ -81,4 +124,26 @@ def interval(ratio: float, per_cent: float | None) -> tuple[float, float, float,
     return ratio, sd, ratio - 1.96 * sd, ratio + 1.96 * sd
 
 
-PEERS = {"lcmodel": Peer("LCModel", lambda: shutil.which("lcmodel") is not None, lcmodel_case)}
+def abfit_command() -> tuple[str, ...]:
+    """Return the command of ABfit, without the folder."""
+    return "Rscript", str(HERE / "peers_abfit.R")
+
+
+def fslmrs_command() -> tuple[str, ...]:
+    """Return the command of FSL-MRS, without the folder."""
+    return os.environ["FSLMRS_PYTHON"], str(HERE / "peers_fslmrs.py")
+
+
+def abfit_installed() -> bool:
+    """Tell whether R finds spant."""
+    if not shutil.which("Rscript"):
+        return False
+    asked = ("Rscript", "-e", "quit(status = !requireNamespace('spant', quietly = TRUE))")
+    return "SPANT_SOURCE" in os.environ or not subprocess.run(asked, check=False, capture_output=True).returncode
+
+
+PEERS = {
+    "lcmodel": Peer("LCModel", lambda: shutil.which("lcmodel") is not None, lcmodel_case),
+    "abfit": Peer("ABfit-reg", abfit_installed, partial(script_case, command=abfit_command)),
+    "fslmrs": Peer("FSL-MRS", lambda: "FSLMRS_PYTHON" in os.environ, partial(script_case, command=fslmrs_command)),
+}

@@ -69,7 +69,8 @@ def test_measured_member_recovers_the_broad_signal_without_noise_and_metabolites
     near = (scan.ppm > 0.70) & (scan.ppm < 1.08)
     ratio = member[near].sum() / expected[near].sum()
     scaled = expected[inside] * ratio
-    assert np.abs(member[inside] - scaled).max() < 0.2 * scaled.max()
+    assert np.abs(member[inside] - scaled).max() < 0.12 * scaled.max()
+    assert np.std(member[inside] - scaled) < 0.04 * scaled.max()
     assert np.abs(found.metabolites).max() > 0
     assert found.basis.te1 == 0.03
     assert np.abs(found.basis.fids[0, -100:]).max() < 1e-6 * np.abs(found.basis.fids[0, 0])
