@@ -1,7 +1,7 @@
 """Accuracy of the fit against planted truth: bias, SD, RMSE and coverage per metabolite.
 
-Run: ``python benchmarks/fit_accuracy.py [--spectra 40] [--panel NAME|all] [--workers 1] [--compare | --shapes]
-[--figure FILE] [--engine NAME ...]``
+Run: ``python benchmarks/fit_accuracy.py [--spectra 40] [--panel NAME|all] [--workers 1] [--compare | --shapes |
+--suppression] [--figure FILE] [--engine NAME ...]``
 
 The panels are those of ``panels.py``. Peers that are on the PATH fit the same spectra with the same set
 (``peers.py``; ``--engine`` chooses).
@@ -10,6 +10,8 @@ Errors are of the ratio to tCr, relative to its planted value; SD is over spectr
 Glx. ``--compare`` prints the headline for each stiffness, criterion, lineshape and macromolecule model. ``--shapes``
 prints the independent panel by its kind of macromolecules, then with four published shapes that had no part in the
 priors (``macromolecule_shapes.py``), the share of fits that were flagged for it, and what becomes of 12 % less Glu.
+``--suppression`` prints the headline for three upper ends of the fitted range, with and without signals near water lost
+to its suppression.
 """
 
 from __future__ import annotations
@@ -99,14 +101,16 @@ def run_panel(
     *,
     shape: str = "",
     glu: float = 1.0,
+    suppressed: bool = False,
     peer: str = "",
 ) -> list[Outcome]:
-    """Fit every case of a panel; ``shape`` names one kind of macromolecules for all, ``glu`` is a factor on Glu.
+    """Fit every case of a panel.
 
-    ``peer`` names one of ``PEERS`` that fits in our place.
+    ``shape`` names one kind of macromolecules for all, ``glu`` is a factor on Glu, ``suppressed`` takes signals near
+    water away, ``peer`` names one of ``PEERS`` that fits in our place.
     """
     work: Callable[[Case], Outcome] = PEERS[peer].fit if peer else partial(fit_case, settings=settings)
-    planned = [replace(case, shape=shape, glu=glu) for case in cases(panel, count)]
+    planned = [replace(case, shape=shape, glu=glu, suppressed=suppressed) for case in cases(panel, count)]
     fitting_basis(panel)  # before the workers are forked, which then have it
     if workers == 1:
         return [work(case) for case in planned]
@@ -143,6 +147,16 @@ def shapes(count: int, workers: int) -> None:
             f"  change {100 * change.mean():+.1f} ({100 * change.std(ddof=1):.1f})",
             flush=True,
         )
+
+
+def suppression(count: int, workers: int) -> None:
+    """Print the headline of three fitted ranges, for whole signals and for signals that lost what lies near water."""
+    for suppressed in (False, True):
+        for high in (4.2, 4.1, 4.0):
+            settings = FitSection(ppm=(0.5, high))
+            outcomes = run_panel("independent", count, settings, workers, suppressed=suppressed)
+            label = f"to {high} ppm{', suppressed' if suppressed else ''}"
+            print(f"{label:24}{headline(outcomes)}", flush=True)
 
 
 def compare(count: int, workers: int) -> None:
@@ -192,6 +206,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--compare", action="store_true")
     parser.add_argument("--shapes", action="store_true")
+    parser.add_argument("--suppression", action="store_true")
     parser.add_argument("--figure", type=Path)
     parser.add_argument(
         "--engine", nargs="+", choices=["ours", *PEERS], help="default: ours and every peer that is installed"
@@ -202,6 +217,9 @@ def main() -> None:
         return
     if options.shapes:
         shapes(options.spectra, options.workers)
+        return
+    if options.suppression:
+        suppression(options.spectra, options.workers)
         return
     engines = options.engine or ["ours", *(name for name, peer in PEERS.items() if peer.installed())]
     panels = PANELS if options.panel == "all" else [options.panel]

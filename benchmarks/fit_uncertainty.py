@@ -105,7 +105,7 @@ def planted_from_priors(seed: int, distance: float | None) -> tuple[Spectrum, Ba
     basis, priors = imported_basis(), load_priors("default")
     empty = Spectrum(np.zeros(POINTS, complex), DWELL, MHZ, 4.65, echo_time=ECHO)
     components = assemble(empty, basis, ((MACROMOLECULES, priors.macromolecules), (LIPIDS, priors.lipids)))
-    model = make_model(empty, components, priors, (0.5, 4.2), lineshape="asymmetric", first_order=True)
+    model = make_model(empty, components, priors, FitSection().ppm, lineshape="asymmetric", first_order=True)
     step = _steps(rng, len(model.parameters), distance)
     theta = model.mean + np.where(np.isfinite(model.sd), model.sd * step, 0.0)
     theta = np.clip(theta, [p.lower for p in model.parameters], [p.upper for p in model.parameters])

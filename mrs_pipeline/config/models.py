@@ -198,7 +198,7 @@ class FitSection(Section):
         "basis", "Basis signals with a baseline, or a sum of peaks for phantoms, long TE and other nuclei than 1H."
     )
     peaks: str = _f("1h-long-te", "Table of the peak model: 1h-long-te, 1h-phantom, 31p-brain, a TOML or a TSV file.")
-    ppm: tuple[float, float] = _f((0.5, 4.2), "Fitted range.", "ppm")
+    ppm: tuple[float, float] = _f((0.5, 4.0), "Fitted range.", "ppm")
     baseline: Literal["auto", "none"] | Annotated[float, Field(gt=0)] = _f(
         "auto", "Effective baseline dimensions per ppm, or auto: found by the criterion."
     )

@@ -28,7 +28,7 @@ def test_the_file_may_be_left_out():
 def test_defaults_of_the_contract():
     study = Study()
     assert study.study.visits == ("baseline", "week12")
-    assert study.fit.ppm == (0.5, 4.2)
+    assert study.fit.ppm == (0.5, 4.0)
     assert study.basis.source == "simulate"
     assert study.basis.allow_te_mismatch is False
     assert study.analysis.unit == "molal"
@@ -67,8 +67,8 @@ def test_broken_toml_and_missing_file(tmp_path):
 
 
 def test_the_hash_follows_the_settings_and_nothing_else(tmp_path):
-    one = load_study(study_file(tmp_path, "[fit]\nppm = [0.5, 4.2]")).fit
-    other = load_study(study_file(tmp_path, "[fit]\nppm = [0.2, 4.2]")).fit
+    one = load_study(study_file(tmp_path, "[fit]\nppm = [0.5, 4.0]")).fit
+    other = load_study(study_file(tmp_path, "[fit]\nppm = [0.2, 4.0]")).fit
     assert settings_hash(one) == settings_hash(Study().fit)
     assert settings_hash(one) != settings_hash(other)
 

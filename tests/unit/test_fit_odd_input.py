@@ -132,7 +132,7 @@ def test_two_members_with_one_signal_share_it():
 
 def test_a_mirrored_set_is_refused_and_a_mirrored_spectrum_explained():
     basis = metabolites()
-    with pytest.raises(BasisError, match="the lines of NAA, Cr are not where they should be"):
+    with pytest.raises(BasisError, match="the lines of NAA, Cr, GPC are not where they should be"):
         fit_spectrum(brain(), replace(basis, fids=basis.fids.conj()), SIMPLE)
     mirrored = brain().with_fid(brain().fid.conj())
     fit = fit_spectrum(mirrored, basis, SIMPLE)
