@@ -2,8 +2,8 @@
 
 FOLDER holds ``data.raw``, ``basis.basis`` (LCModel's formats) and ``control``, which states the dwell time. It writes
 ``peer.csv`` (name, amplitude, crlb) and ``seconds.txt`` into it. Defaults of its script: Newton, 0.2-4.2 ppm, quadratic
-baseline, Voigt lines; its default macromolecule peaks as ``basis_tools add_set --add_MM`` makes them, in one group (a
-group each, as its authors advise, did worse on both panels it was tried on). A member ``MM`` of the set takes their place.
+baseline, Voigt lines; its default macromolecule peaks as ``basis_tools add_set --add_MM`` makes them, in one group (its
+authors advise a group each, which did worse on both panels it was tried on). A member ``MM`` takes their place.
 """
 
 import csv
