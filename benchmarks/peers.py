@@ -10,6 +10,8 @@
 Each simulates macromolecules and lipids of its own. On the panel ``told`` the true macromolecules are in the set and
 its own are left out. A peer's interval is its ratio plus and minus 1.96 times the bound of the concentration that it
 prints, as its users read it.
+
+``python benchmarks/peers.py`` prints what each makes of a spectrum made of the set alone: whether it is called rightly.
 """
 
 from __future__ import annotations
@@ -26,12 +28,26 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from panels import WATCHED, Case, Outcome, plant, ratios, scan_line
+from panels import (
+    DWELL,
+    ECHO,
+    HEADLINE,
+    MHZ,
+    POINTS,
+    TYPICAL,
+    WATCHED,
+    Case,
+    Outcome,
+    plant,
+    ratios,
+    scan_line,
+    simulated_basis,
+)
 
 from mrs_pipeline.basis import Basis, save_basis
 from mrs_pipeline.interfaces.lcmodel import run_written, write_lcmodel_inputs
 from mrs_pipeline.nifti_mrs import LCMODEL_FILES
-from mrs_pipeline.spectrum import WATER_PPM
+from mrs_pipeline.spectrum import WATER_PPM, Spectrum
 
 HERE = Path(__file__).resolve().parent
 SIMULATED_MACROMOLECULES = ("MM09", "MM12", "MM14", "MM17", "MM20")
@@ -79,15 +95,20 @@ def script_case(case: Case, command: Callable[[], tuple[str, ...]]) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         amounts, _ = write_case(case, folder)
-        subprocess.run([*command(), str(folder)], check=True, capture_output=True)
-        with (folder / "peer.csv").open() as file:
-            rows = {row["name"]: (float(row["amplitude"]), float(row["crlb"])) for row in csv.DictReader(file)}
+        rows = read_script(folder, command())
         seconds = float((folder / "seconds.txt").read_text())
     creatine = rows["tCr"][0] or np.nan
     found = {name: rows.get(name, (0.0, 0.0)) for name in WATCHED}
     per_cent = {name: 100.0 * sd / value if value else None for name, (value, sd) in found.items()}
     estimate = {name: interval(found[name][0] / creatine, per_cent[name]) for name in WATCHED}
     return Outcome(ratios(amounts), estimate, seconds)
+
+
+def read_script(folder: Path, command: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Run a script on a folder; return amplitude and bound by name."""
+    subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    with (folder / "peer.csv").open() as file:
+        return {row["name"]: (float(row["amplitude"]), float(row["crlb"])) for row in csv.DictReader(file)}
 
 
 def write_case(case: Case, folder: Path) -> tuple[dict[str, float], bool]:
@@ -147,3 +168,53 @@ PEERS = {
     "abfit": Peer("ABfit-reg", abfit_installed, partial(script_case, command=abfit_command)),
     "fslmrs": Peer("FSL-MRS", lambda: "FSLMRS_PYTHON" in os.environ, partial(script_case, command=fslmrs_command)),
 }
+
+
+WATER = 40000.0
+"""Planted water in the unit of the concentrations."""
+
+
+def pure_case(folder: Path) -> dict[str, float]:
+    """Write a spectrum made of the set alone, one line, SNR near 1000, and its water; return the planted amounts."""
+    rng, time, basis = np.random.default_rng(1), np.arange(POINTS) * DWELL, simulated_basis()
+    line = np.exp(-((np.pi * 5.0 * time) ** 2) / (4 * np.log(2)))
+    signals = basis.resampled(DWELL, POINTS, MHZ, WATER_PPM)
+    metabolites = sum(TYPICAL[name] * signals.fid(name) for name in signals.names) * line
+    scans = []
+    for fid in (metabolites, 2.0 * WATER * line):
+        noise = 0.02 * (rng.standard_normal(POINTS) + 1j * rng.standard_normal(POINTS))
+        scans.append(Spectrum(fid + noise, DWELL, MHZ, WATER_PPM, echo_time=ECHO))
+    write_lcmodel_inputs(scans[0], scans[1], basis, folder)
+    return TYPICAL
+
+
+def main() -> None:
+    """Print what each installed program makes of a spectrum made of the set alone, over the truth.
+
+    LCModel also has water: its concentration of tCr over WCONC x ATTH2O x the planted ratio is printed last.
+    """
+    from mrs_pipeline.fit import lcmodel_ratio
+
+    for name, peer in PEERS.items():
+        if not peer.installed():
+            continue
+        with tempfile.TemporaryDirectory() as where:
+            folder = Path(where)
+            truth, words = ratios(pure_case(folder)), ""
+            if name == "lcmodel":
+                table = run_written(folder)
+                found = {label: (lcmodel_ratio(table, label) or (0.0, None))[0] for label in HEADLINE}
+                creatine = next(row.concentration for row in table.rows if row.name == "Cr+PCr")
+                expected = 35880.0 * 0.7 * (TYPICAL["Cr"] + TYPICAL["PCr"]) / WATER
+                words = f"  water-scaled tCr {creatine / expected:.3f}"
+            else:
+                command = abfit_command() if name == "abfit" else fslmrs_command()
+                rows = read_script(folder, command)
+                found = {label: rows[label][0] / rows["tCr"][0] for label in HEADLINE}
+        print(
+            f"{peer.label:12}" + "".join(f"  {label} {found[label] / truth[label]:.3f}" for label in HEADLINE) + words
+        )
+
+
+if __name__ == "__main__":
+    main()
