@@ -64,13 +64,21 @@ def test_second_engine_stands_beside_ours_and_what_differs_is_marked(good):
     part = good.split('<details id="agreement"', 1)[1].split("</details>", 1)[0]
     words = text_of(part)
     assert "LCModel /tCr" in words
-    assert "tNAA 1.31 ± 0.030 1.30 3.00" in words
-    assert re.search(r'<tr class="doubtful"><th>GSH</th>', part)
-    assert not re.search(r'<tr class="doubtful"><th>tNAA</th>', part)
+    assert "tNAA 1.31 ± 0.030 1.30 3 -" in words
+    assert re.search(r'<tr class="apart"><th>GSH</th>.*?<td>apart</td></tr>', part)
+    assert re.search(r"<tr><th>tNAA</th>.*?<td></td></tr>", part)
     failed_engine = examples.AgreementView("LCModel", problem="LCModel could not run: exit code 3")
     words = text_of(scan_page(examples.good_report(agreement=failed_engine)))
     assert "LCModel gave no result: LCModel could not run: exit code 3." in words
     assert 'id="agreement"' not in scan_page(examples.good_report(agreement=None))
+
+
+def test_no_per_cent_of_a_ratio_that_is_lost_in_its_own_sd():
+    view = examples.good_report().agreement
+    rows = [dict(row) for row in view.rows if row["metabolite"] == "tNAA"]
+    rows[0] |= {"ratio_tCr": 0.0005, "ratio_tCr_sd": 0.04, "difference_percent": 4230.0}
+    page = scan_page(examples.good_report(agreement=replace(view, rows=tuple(rows))))
+    assert "4230" not in page.split('id="agreement-table"', 1)[1].split("</table>", 1)[0]
 
 
 def test_sampled_intervals_stand_in_the_table_of_concentrations(good):
