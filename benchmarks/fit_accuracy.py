@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from macromolecule_shapes import SHAPES
 from panels import HEADLINE, PANELS, WATCHED, Case, Outcome, cases, fitting_basis, plant, ratios
-from peers import PEERS
+from peers import PEERS, peer_case
 
 from mrs_pipeline.config import FitSection
 from mrs_pipeline.fit import FitResult, fit_spectrum
@@ -109,7 +109,7 @@ def run_panel(
     ``shape`` names one kind of macromolecules for all, ``glu`` is a factor on Glu, ``suppressed`` takes signals near
     water away, ``peer`` names one of ``PEERS`` that fits in our place.
     """
-    work: Callable[[Case], Outcome] = PEERS[peer].fit if peer else partial(fit_case, settings=settings)
+    work: Callable[[Case], Outcome] = partial(peer_case, name=peer) if peer else partial(fit_case, settings=settings)
     planned = [replace(case, shape=shape, glu=glu, suppressed=suppressed) for case in cases(panel, count)]
     fitting_basis(panel)  # before the workers are forked, which then have it
     if workers == 1:

@@ -46,12 +46,16 @@ from panels import (
 
 from mrs_pipeline.basis import Basis, save_basis
 from mrs_pipeline.interfaces.lcmodel import run_written, write_lcmodel_inputs
-from mrs_pipeline.nifti_mrs import LCMODEL_FILES
+from mrs_pipeline.nifti_mrs import LCMODEL_FILES, read_lcmodel_table
 from mrs_pipeline.spectrum import WATER_PPM, Spectrum
 
 HERE = Path(__file__).resolve().parent
 SIMULATED_MACROMOLECULES = ("MM09", "MM12", "MM14", "MM17", "MM20")
 """Macromolecules of LCModel 6.3 itself; its lipids stay when the true macromolecules are given."""
+
+
+Ratios = dict[str, tuple[float, float | None]]
+"""Ratio to tCr and bound of the concentration in per cent, by name."""
 
 
 @dataclass(frozen=True)
@@ -64,61 +68,52 @@ class Peer:
         Name in the tables.
     installed
         Tells whether it can run.
-    fit
-        Plants a case, fits it and compares.
+    read
+        Fits what lies in a folder and returns its ratios and the seconds of the fit.
     """
 
     label: str
     installed: Callable[[], bool]
-    fit: Callable[[Case], Outcome]
+    read: Callable[[Path], tuple[Ratios, float]]
+
+    def fit(self, case: Case) -> Outcome:
+        """Plant, fit, compare; what the program did not find counts as zero, without creatine all is NaN."""
+        with tempfile.TemporaryDirectory() as name:
+            amounts = write_case(case, Path(name))
+            found, seconds = self.read(Path(name))
+        return Outcome(ratios(amounts), {name: interval(*found[name]) for name in WATCHED}, seconds)
 
 
-def lcmodel_case(case: Case) -> Outcome:
-    """Plant, fit with LCModel, compare; what it did not find counts as zero, without an interval."""
+def read_lcmodel(folder: Path) -> tuple[Ratios, float]:
+    """Fit with LCModel."""
     from mrs_pipeline.fit import lcmodel_ratio
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        amounts, told = write_case(case, folder)
-        if told:
-            leave_out(folder / "control", SIMULATED_MACROMOLECULES)
-        begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        table = run_written(folder)
-        seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin
-    found = {name: lcmodel_ratio(table, name) or (0.0, None) for name in WATCHED}
-    estimate = {name: interval(ratio, per_cent) for name, (ratio, per_cent) in found.items()}
-    return Outcome(ratios(amounts), estimate, seconds)
+    begin = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    table = run_written(folder)
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begin
+    return {name: lcmodel_ratio(table, name) or (0.0, None) for name in WATCHED}, seconds
 
 
-def script_case(case: Case, command: Callable[[], tuple[str, ...]]) -> Outcome:
-    """Plant, fit with a script that writes ``peer.csv`` and ``seconds.txt``, compare; NaN without creatine."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        amounts, _ = write_case(case, folder)
-        rows = read_script(folder, command())
-        seconds = float((folder / "seconds.txt").read_text())
+def read_script(folder: Path, command: Callable[[], tuple[str, ...]]) -> tuple[Ratios, float]:
+    """Fit with a script that writes ``peer.csv`` and ``seconds.txt``."""
+    subprocess.run([*command(), str(folder)], check=True, capture_output=True)
+    with (folder / "peer.csv").open() as file:
+        rows = {row["name"]: (float(row["amplitude"]), float(row["crlb"])) for row in csv.DictReader(file)}
     creatine = rows["tCr"][0] or np.nan
     found = {name: rows.get(name, (0.0, 0.0)) for name in WATCHED}
     per_cent = {name: 100.0 * sd / value if value else None for name, (value, sd) in found.items()}
-    estimate = {name: interval(found[name][0] / creatine, per_cent[name]) for name in WATCHED}
-    return Outcome(ratios(amounts), estimate, seconds)
+    seconds = float((folder / "seconds.txt").read_text())
+    return {name: (found[name][0] / creatine, per_cent[name]) for name in WATCHED}, seconds
 
 
-def read_script(folder: Path, command: tuple[str, ...]) -> dict[str, tuple[float, float]]:
-    """Run a script on a folder; return amplitude and bound by name."""
-    subprocess.run([*command, str(folder)], check=True, capture_output=True)
-    with (folder / "peer.csv").open() as file:
-        return {row["name"]: (float(row["amplitude"]), float(row["crlb"])) for row in csv.DictReader(file)}
-
-
-def write_case(case: Case, folder: Path) -> tuple[dict[str, float], bool]:
-    """Write data, set and control file; return the planted amounts, and whether the macromolecules are in the set."""
+def write_case(case: Case, folder: Path) -> dict[str, float]:
+    """Write data, set and control file; return the planted amounts."""
     spectrum, basis, amounts = plant(case)
-    write_lcmodel_inputs(spectrum, None, basis, folder)
-    told = "MM" in basis
-    if told:
+    control = write_lcmodel_inputs(spectrum, None, basis, folder)
+    if "MM" in basis:
         tell_macromolecules(case, basis, folder)
-    return amounts, told
+        leave_out(control, SIMULATED_MACROMOLECULES)
+    return amounts
 
 
 def tell_macromolecules(case: Case, basis: Basis, folder: Path) -> None:
@@ -164,14 +159,22 @@ def abfit_installed() -> bool:
 
 
 PEERS = {
-    "lcmodel": Peer("LCModel", lambda: shutil.which("lcmodel") is not None, lcmodel_case),
-    "abfit": Peer("ABfit-reg", abfit_installed, partial(script_case, command=abfit_command)),
-    "fslmrs": Peer("FSL-MRS", lambda: "FSLMRS_PYTHON" in os.environ, partial(script_case, command=fslmrs_command)),
+    "lcmodel": Peer("LCModel", lambda: shutil.which("lcmodel") is not None, read_lcmodel),
+    "abfit": Peer("ABfit-reg", abfit_installed, partial(read_script, command=abfit_command)),
+    "fslmrs": Peer("FSL-MRS", lambda: "FSLMRS_PYTHON" in os.environ, partial(read_script, command=fslmrs_command)),
 }
+
+
+def peer_case(case: Case, name: str) -> Outcome:
+    """Fit a case with a program of that name: what a pool of processes can call."""
+    return PEERS[name].fit(case)
 
 
 WATER = 40000.0
 """Planted water in the unit of the concentrations."""
+WATER_SCALE = 35880.0 * 0.7
+"""LCModel's defaults of WCONC and ATTH2O."""
+CREATINE = TYPICAL["Cr"] + TYPICAL["PCr"]
 
 
 def pure_case(folder: Path) -> dict[str, float]:
@@ -193,27 +196,16 @@ def main() -> None:
 
     LCModel also has water: its concentration of tCr over WCONC x ATTH2O x the planted ratio is printed last.
     """
-    from mrs_pipeline.fit import lcmodel_ratio
-
-    for name, peer in PEERS.items():
-        if not peer.installed():
-            continue
+    for peer in (peer for peer in PEERS.values() if peer.installed()):
         with tempfile.TemporaryDirectory() as where:
             folder = Path(where)
-            truth, words = ratios(pure_case(folder)), ""
-            if name == "lcmodel":
-                table = run_written(folder)
-                found = {label: (lcmodel_ratio(table, label) or (0.0, None))[0] for label in HEADLINE}
-                creatine = next(row.concentration for row in table.rows if row.name == "Cr+PCr")
-                expected = 35880.0 * 0.7 * (TYPICAL["Cr"] + TYPICAL["PCr"]) / WATER
-                words = f"  water-scaled tCr {creatine / expected:.3f}"
-            else:
-                command = abfit_command() if name == "abfit" else fslmrs_command()
-                rows = read_script(folder, command)
-                found = {label: rows[label][0] / rows["tCr"][0] for label in HEADLINE}
-        print(
-            f"{peer.label:12}" + "".join(f"  {label} {found[label] / truth[label]:.3f}" for label in HEADLINE) + words
-        )
+            truth = ratios(pure_case(folder))
+            found, _ = peer.read(folder)
+            words = "".join(f"  {label} {found[label][0] / truth[label]:.3f}" for label in HEADLINE)
+            if peer is PEERS["lcmodel"]:
+                row = read_lcmodel_table(folder / LCMODEL_FILES["table"]).row("Cr+PCr")
+                words += f"  water-scaled tCr {row.concentration / (WATER_SCALE * CREATINE / WATER):.3f}"
+        print(f"{peer.label:12}{words}")
 
 
 if __name__ == "__main__":

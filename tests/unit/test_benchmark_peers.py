@@ -1,6 +1,7 @@
 """How the benchmark of the fit reads another program: its table, its macromolecules, a fit that failed."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PROGRAM = """
 import sys
+from functools import partial
 from pathlib import Path
 folder = Path(sys.argv[1])
 rows = ["name,amplitude,crlb", "tCr,{creatine},0.1", "Glu,12.0,0.6", "GABA,0.0,0.3"]
@@ -32,7 +34,9 @@ def fit(modules, tmp_path, creatine):
     panels, peers = modules
     script = tmp_path / "program.py"
     script.write_text(PROGRAM.format(creatine=creatine, seen=str(tmp_path / "seen.basis")))
-    return peers.script_case(panels.cases("matched", 1)[0], lambda: (sys.executable, str(script)))
+    command = lambda: (sys.executable, str(script))  # noqa: E731
+    peer = peers.Peer("a program", lambda: True, partial(peers.read_script, command=command))
+    return peer.fit(panels.cases("matched", 1)[0])
 
 
 def test_ratio_and_interval_come_from_amplitude_and_bound(modules, tmp_path):
