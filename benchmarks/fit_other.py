@@ -110,7 +110,7 @@ def conditions(
 ) -> dict[str, Spectrum]:
     """Make the averaged unedited condition and the sum of one scan; the noise of the two conditions is independent."""
     t = np.arange(POINTS) / BANDWIDTH
-    t2, decay = load_priors("default").t2, np.exp(-GAUSS * (rng.uniform(4.0, 8.0) * t) ** 2)
+    t2, decay = load_priors("default").width.t2, np.exp(-GAUSS * (rng.uniform(4.0, 8.0) * t) ** 2)
     fids = {}
     for half, basis in bases.items():
         fid = sum(value * basis.fid(name) * np.exp(-t / t2.get(name, 0.15)) for name, value in WHOLE.items())

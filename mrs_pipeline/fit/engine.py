@@ -241,7 +241,7 @@ def one_thread() -> AbstractContextManager[None]:
 def prepare(spectrum: Spectrum, basis: Basis, settings: FitSection, priors: Priors | None = None) -> Prepared:
     """Check the input, assemble the components and take out a first shift and phase."""
     _check(spectrum, settings)
-    priors = (priors or load_priors(settings.priors)).within(*settings.ppm)
+    priors = (priors or load_priors(settings.priors)).at_field(spectrum.carrier_mhz).within(*settings.ppm)
     basis = checked_basis(basis)
     spectrum = shortened(spectrum)
     noise = _checked_noise(spectrum)

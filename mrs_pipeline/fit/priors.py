@@ -116,6 +116,36 @@ class LineshapePrior:
 
 
 @dataclass(frozen=True)
+class WidthPrior:
+    """Lorentzian widths of the metabolites at one field.
+
+    Parameters
+    ----------
+    field_t
+        Field of the T2, tesla; ``None`` where a prior set does not say.
+    t2, default_t2
+        T2 of what is known and of the rest, seconds.
+    relative_sd_of, relative_sd
+        Relative SDs of what has one of its own and of the rest.
+    """
+
+    field_t: float | None
+    t2: dict[str, float]
+    default_t2: float
+    relative_sd_of: dict[str, float]
+    relative_sd: float
+
+    def width(self, name: str) -> tuple[float, float]:
+        r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
+        mean = 1.0 / (np.pi * self.t2.get(name, self.default_t2))
+        return mean, self.relative_sd_of.get(name, self.relative_sd) * mean
+
+    def off(self, field: float) -> float:
+        """How far another field is, as the absolute logarithm of the ratio."""
+        return abs(float(np.log(field / self.field_t))) if self.field_t else 0.0
+
+
+@dataclass(frozen=True)
 class Priors:
     """The prior knowledge of one fit (units as in the preset file)."""
 
@@ -127,11 +157,8 @@ class Priors:
     shift_default: float
     lineshape: dict[str, float]
     shapes: dict[str, LineshapePrior]
-    t2: dict[str, float]
-    t2_default: float
-    width_field_t: float | None
-    width_relative_sd: float
-    width_relative_sd_of: dict[str, float]
+    width: WidthPrior
+    other_widths: tuple[WidthPrior, ...]
     typical: dict[str, float]
     ratio_denominator: dict[str, float]
     ratios: dict[str, tuple[float, float]]
@@ -150,17 +177,22 @@ class Priors:
         """Prior SD of a metabolite's own shift in ppm."""
         return self.shift_sd.get(name, self.shift_default)
 
+    def at_field(self, carrier_mhz: float) -> Priors:
+        """Take the widths of the nearest field."""
+        field = carrier_mhz / PROTON_MHZ_PER_T
+        known = (self.width, *self.other_widths)
+        return replace(self, width=min(known, key=lambda width: width.off(field)))
+
     def field_note(self, carrier_mhz: float) -> tuple[str, ...]:
         """Say so where the T2 behind the widths are those of another field, by more than a fifth."""
         field = carrier_mhz / PROTON_MHZ_PER_T
-        if self.width_field_t is None or abs(field / self.width_field_t - 1.0) < 0.2:
+        if self.width.field_t is None or abs(field / self.width.field_t - 1.0) < 0.2:
             return ()
-        return (f"the widths are expected from T2 at {self.width_field_t:g} T, and the scan is one of {field:.1f} T",)
+        return (f"the widths are expected from T2 at {self.width.field_t:g} T, and the scan is one of {field:.1f} T",)
 
     def metabolite_width(self, name: str) -> tuple[float, float]:
-        r"""Prior mean and SD of the Lorentzian width :math:`1/(\pi T_2)` in Hz."""
-        mean = 1.0 / (np.pi * self.t2.get(name, self.t2_default))
-        return mean, self.width_relative_sd_of.get(name, self.width_relative_sd) * mean
+        """Prior mean and SD of a metabolite's Lorentzian width in Hz."""
+        return self.width.width(name)
 
 
 def load_priors(name: str) -> Priors:
@@ -193,11 +225,10 @@ def _from_table(table: dict[str, Any]) -> Priors:
         shift_default=float(table["shift"]["metabolite_sd_ppm"]),
         lineshape={key: value for key, value in table["lineshape"].items() if key not in SHAPES},
         shapes={name: LineshapePrior(**table["lineshape"][name]) for name in SHAPES},
-        t2=dict(table["width"]["t2"]),
-        t2_default=float(table["width"]["default_t2"]),
-        width_field_t=float(table["width"]["field_t"]) if "field_t" in table["width"] else None,
-        width_relative_sd=float(table["width"]["relative_sd"]),
-        width_relative_sd_of=dict(table["width"].get("relative_sd_of", {})),
+        width=(width := _width(table["width"])),
+        other_widths=tuple(
+            _width_elsewhere(width, float(field), other) for field, other in table["width"].get("other", {}).items()
+        ),
         typical=dict(table["start"]),
         ratio_denominator=dict(table["ratios"]["denominator"]),
         ratios={key: (float(mean), float(sd)) for key, (mean, sd) in table["ratios"]["value"].items()},
@@ -206,6 +237,28 @@ def _from_table(table: dict[str, Any]) -> Priors:
         basis_window_ppm=float(table["basis"]["window_ppm"]),
         basis_default=float(table["basis"]["default"]),
         basis_error=dict(table["basis"]["error"]),
+    )
+
+
+def _width(table: dict[str, Any]) -> WidthPrior:
+    return WidthPrior(
+        field_t=float(table["field_t"]) if "field_t" in table else None,
+        t2=dict(table["t2"]),
+        default_t2=float(table["default_t2"]),
+        relative_sd_of=dict(table.get("relative_sd_of", {})),
+        relative_sd=float(table["relative_sd"]),
+    )
+
+
+def _width_elsewhere(usual: WidthPrior, field_t: float, table: dict[str, Any]) -> WidthPrior:
+    """Widths at another field: what is known there, and the T2 of the rest times ``scale``."""
+    scale = float(table["scale"])
+    return WidthPrior(
+        field_t=field_t,
+        t2={name: scale * t2 for name, t2 in usual.t2.items()} | table["t2"],
+        default_t2=scale * usual.default_t2,
+        relative_sd_of=dict(table.get("relative_sd_of", {})),
+        relative_sd=float(table["relative_sd"]),
     )
 
 

@@ -64,6 +64,11 @@ def _positive(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from ((f"{section}.{key}", table[section][key]) for key in keys)
     for place in ("shift.metabolite", "width.t2", "width.relative_sd_of", "lineshape.near", "lineshape.asymmetric"):
         yield from _named(place, table).items()
+    for field, other in table["width"].get("other", {}).items():
+        place = f"width.other.{field}"
+        yield from ((f"{place}.{key}", other[key]) for key in ("scale", "relative_sd"))
+        for part in ("t2", "relative_sd_of"):
+            yield from ((f"{place}.{part}.{name}", value) for name, value in other.get(part, {}).items())
 
 
 def _named(place: str, table: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 import mrs_pipeline.config
 from mrs_pipeline.basis import Basis, Editing, is_whole, parts_of, save_basis, simulate_basis, with_macromolecules
 from mrs_pipeline.cli.settings import check_values
-from mrs_pipeline.config import FitSection, Study
+from mrs_pipeline.config import FitSection, Study, read_preset
 from mrs_pipeline.errors import BasisError, FitError, StudyError
 from mrs_pipeline.fit import FitResult, Visit, fit_difference, fit_peaks, fit_spectrum, fit_sum, fit_visits
 from mrs_pipeline.fit.components import gaussian_lines
@@ -72,10 +72,42 @@ def test_sums_as_members_are_their_own_component():
     assert fit.weights("tCho") == {"tCho": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("mhz", "name", "seconds"),
+    [
+        (63.9, "NAA", np.mean([0.361, 0.317, 0.357])),  # Traber 2004, three regions
+        (170.3, "Glu", 0.125),  # Deelchand 2012
+        (297.2, "Cr", np.mean([0.095, 0.113, 0.090, 0.131])),  # Marjanska 2012, four regions
+        (399.7, "NAA", np.mean([0.1105, 0.098])),  # Murali-Manohar 2020, Deelchand 2010
+        (297.2, "Asp", 0.65 * 0.124),  # not measured: as at 3 T, times the ratio of those that were
+    ],
+)
+def test_widths_are_those_of_the_field(mhz, name, seconds):
+    priors = load_priors("default").at_field(mhz)
+    mean, sd = priors.metabolite_width(name)
+    assert mean == pytest.approx(1.0 / (np.pi * seconds), rel=0.01)
+    assert 0.15 * mean <= sd <= 0.25 * mean
+    assert priors.field_note(mhz) == ()
+
+
+@pytest.mark.parametrize("field", ["4.0", "7.0", "9.4"])
+def test_what_was_not_measured_at_a_field_goes_with_what_was(field):
+    width = read_preset("priors", "default")["width"]
+    known = width["other"][field]["t2"]
+    ratios = [known[name] / width["t2"][name] for name in ("NAA", "Cr", "GPC", "Ins", "Glu")]
+    assert width["other"][field]["scale"] == pytest.approx(np.mean(ratios), abs=0.006)
+
+
 def test_widths_of_another_field_are_said():
     priors = load_priors("default")
-    assert priors.field_note(127.7) == ()
-    assert priors.field_note(297.2) == ("the widths are expected from T2 at 3 T, and the scan is one of 7.0 T",)
+    assert priors.at_field(127.7) == priors
+    assert priors.at_field(90.0).field_note(90.0) == (
+        "the widths are expected from T2 at 1.5 T, and the scan is one of 2.1 T",
+    )
+    alone = replace(priors, other_widths=())
+    assert alone.at_field(297.2).field_note(297.2) == (
+        "the widths are expected from T2 at 3 T, and the scan is one of 7.0 T",
+    )
 
 
 def test_choline_as_one_signal_is_total_choline():
@@ -293,6 +325,8 @@ def test_visits_and_peaks_have_names_of_their_own():
         ("Asp = [0.07, 0.04]", "Asp = 0.07", r"ratios\.value\.Asp = 0\.07 must be a mean and an SD"),
         ("metabolite_sd_ppm = 0.004", "metabolite_sd_ppm = 0", r"shift\.metabolite_sd_ppm = 0 must be"),
         ("NAA = 0.300", "NAA = inf", r"width\.t2\.NAA = inf must be"),
+        ("scale = 0.65", "scale = 0.0", r"width\.other\.7\.0\.scale = 0\.0 must be"),
+        ("t2 = { NAA = 0.104", "t2 = { NAA = -1", r"width\.other\.9\.4\.t2\.NAA = -1 must be"),
         ("phase_early_rad = 0.03", "phase_early_rad = 0.0", r"lineshape\.near\.phase_early_rad = 0\.0 must be"),
         ("spline_count = 7", "spline_count = 1", r"spline_count = 1 must be 3 or more"),
         ("window_ppm = 0.25", "window_ppm = -1", r"basis\.window_ppm = -1 must be"),
