@@ -37,11 +37,11 @@ class Covariances:
     sampling
         Sampling covariance of the estimator as used (sandwich), for the noise of the data.
     total
-        Sampling with the misfit counted as noise, plus what deviations from the priors and errors of the basis may do.
+        Sampling, plus what misfit, deviations from the priors and errors of the basis may do.
     prior_scale
         Per family of priors: factor on its variances that the fitted deviations suggest (1: as stated).
     macromolecule_scale
-        The same for the ratios of the macromolecule peaks alone.
+        The same for the ratios of the macromolecule peaks alone; ``total`` is scaled by it.
     nonlinear
         Sampling SD of the varying nonlinear parameters, shape ``(p,)``.
     """
@@ -136,6 +136,11 @@ def covariances(
     (:mod:`mrs_pipeline.fit.basis_error`). With :math:`\kappa = 1`, no misfit and an exact basis this is the posterior
     covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior cost over its expectation
     :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
+
+    What is no sampling is then multiplied by :math:`s`, the same estimate from the ratios of the macromolecule peaks
+    (:func:`macromolecule_scale`), errors of the basis by :math:`\max(1, s)`: where the truth is further from the priors
+    there than they allow, it is taken to be so everywhere (Birge 1932, doi:10.1103/PhysRev.40.207), and where it is
+    nearer nothing is learnt of the basis.
     """
     problem = information(objective, theta)
     plain, inverse = hessian_inverse(problem)
@@ -146,13 +151,18 @@ def covariances(
     moved_by_data = everything[first : first + count]
     spread = moved_by_data @ moved_by_data.T
     moved = ours @ (problem.own.T * np.sqrt([kappa[family] for family in problem.families]))
-    total = objective.noise_sd**2 * spread + moved @ moved.T + ours @ problem.penalty @ ours.T
+    misfit = (objective.noise_sd**2 - noise_sd**2) * spread
+    deviation = misfit + moved @ moved.T + ours @ problem.penalty @ ours.T + search.plausible
+    scale = macromolecule_scale(objective, problem, plain)
+    total = noise_sd**2 * spread + scale * deviation
+    if basis is not None:
+        total = total + max(1.0, scale) * _basis_spread(objective, theta, moved_by_data, basis)
     return Covariances(
         (noise_sd / objective.noise_sd) ** 2 * bound(problem, objective),
         noise_sd**2 * spread + search.drawn,
-        total + search.plausible + (0.0 if basis is None else _basis_spread(objective, theta, moved_by_data, basis)),
+        total,
         kappa,
-        macromolecule_scale(objective, problem, plain),
+        scale,
         noise_sd * np.sqrt(np.sum(everything[:first] ** 2, axis=1)),
     )
 

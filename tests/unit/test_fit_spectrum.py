@@ -13,7 +13,7 @@ import pytest
 from mrs_pipeline.basis import Basis, load_basis
 from mrs_pipeline.config import FitSection, PreprocessSection
 from mrs_pipeline.errors import FitError, InputError
-from mrs_pipeline.fit import fit_spectrum, read_fit, write_fit
+from mrs_pipeline.fit import fit_spectrum, read_fit, uncertainty, write_fit
 from mrs_pipeline.fit.baseline import make_baseline
 from mrs_pipeline.fit.components import MACROMOLECULES, assemble
 from mrs_pipeline.fit.engine import prepare
@@ -210,6 +210,24 @@ def test_errors_of_the_basis_are_in_the_total_uncertainty_alone():
     ]
     assert 0.02 < added[0] < 0.2
     assert added[1] > 2.0 * added[0]
+
+
+def test_strained_macromolecules_scale_what_is_no_noise(monkeypatch):
+    """Birge 1932: all but the noise is multiplied; errors of the basis only where the strain is above one."""
+    spectrum, basis, priors = planted(0.02, seed=5), stick_basis(), load_priors("default")
+    exact = replace(priors, basis_default=0.0, basis_error={})
+    totals = {}
+    for strain in (0.5, 1.0, 4.0):
+        monkeypatch.setattr(uncertainty, "macromolecule_scale", lambda *_, strain=strain: strain)
+        fits = [fit_spectrum(spectrum, basis, FitSection(), prior) for prior in (exact, priors)]
+        assert fits[1].metrics["macromolecule_strain"] == strain
+        totals[strain] = [fit.total_covariance for fit in fits]
+    rest = totals[1.0][0] - totals[0.5][0]  # half of all but noise and basis
+    np.testing.assert_allclose(totals[4.0][0], totals[1.0][0] + 6.0 * rest, rtol=1e-6, atol=1e-9 * rest.max())
+    added = {strain: usual - without for strain, (without, usual) in totals.items()}
+    np.testing.assert_allclose(added[0.5], added[1.0], rtol=1e-6, atol=1e-9 * rest.max())
+    np.testing.assert_allclose(added[4.0], 4.0 * added[1.0], rtol=1e-6, atol=1e-9 * rest.max())
+    assert np.all(np.diagonal(rest) > 0)
 
 
 def test_a_peak_may_have_a_shift_of_its_own_uncertainty():
