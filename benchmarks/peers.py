@@ -6,6 +6,10 @@
     ABfit-reg of the R package spant (GPL), found by Rscript, or in the folder ``SPANT_SOURCE`` (``peers_abfit.R``)
 ``fslmrs``
     FSL-MRS (licence for non-commercial use), imported by the interpreter ``FSLMRS_PYTHON`` (``peers_fslmrs.py``)
+``tarquin``, ``osprey``
+    TARQUIN and Osprey (GPL, BSD licence), by a command of your own, ``TARQUIN_COMMAND`` and ``OSPREY_COMMAND``: given a
+    folder with ``data.raw``, ``basis.basis`` and ``control`` it writes ``peer.csv`` (name, amplitude, crlb; with tNAA,
+    tCr, tCho and Glx) and ``seconds.txt`` there
 
 Each simulates macromolecules and lipids of its own. On the panel ``told`` the true macromolecules are in the set and
 its own are left out. A peer's interval is its ratio plus and minus 1.96 times the bound of the concentration that it
@@ -19,6 +23,7 @@ from __future__ import annotations
 import csv
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -150,6 +155,16 @@ def fslmrs_command() -> tuple[str, ...]:
     return os.environ["FSLMRS_PYTHON"], str(HERE / "peers_fslmrs.py")
 
 
+def own_command(variable: str) -> tuple[str, ...]:
+    """Return the command that a variable holds, without the folder."""
+    return tuple(shlex.split(os.environ[variable]))
+
+
+def by_own_command(label: str, variable: str) -> Peer:
+    """Peer that is called by the command of a variable, and there where the variable is."""
+    return Peer(label, lambda: variable in os.environ, partial(read_script, command=partial(own_command, variable)))
+
+
 def abfit_installed() -> bool:
     """Tell whether R finds spant."""
     if not shutil.which("Rscript"):
@@ -162,6 +177,8 @@ PEERS = {
     "lcmodel": Peer("LCModel", lambda: shutil.which("lcmodel") is not None, read_lcmodel),
     "abfit": Peer("ABfit-reg", abfit_installed, partial(read_script, command=abfit_command)),
     "fslmrs": Peer("FSL-MRS", lambda: "FSLMRS_PYTHON" in os.environ, partial(read_script, command=fslmrs_command)),
+    "tarquin": by_own_command("TARQUIN", "TARQUIN_COMMAND"),
+    "osprey": by_own_command("Osprey", "OSPREY_COMMAND"),
 }
 
 

@@ -48,6 +48,17 @@ def test_ratio_and_interval_come_from_amplitude_and_bound(modules, tmp_path):
     assert "METABO = 'Glu'" in (tmp_path / "seen.basis").read_text()
 
 
+def test_a_program_is_called_by_a_command_of_ones_own(modules, tmp_path, monkeypatch):
+    panels, peers = modules
+    monkeypatch.delenv("TARQUIN_COMMAND", raising=False)
+    assert not peers.PEERS["tarquin"].installed()
+    script = tmp_path / "my program.py"
+    script.write_text(PROGRAM.format(creatine=8.0, seen=str(tmp_path / "seen.basis")))
+    monkeypatch.setenv("TARQUIN_COMMAND", f"{sys.executable} '{script}'")
+    assert peers.PEERS["tarquin"].installed()
+    assert peers.PEERS["tarquin"].fit(panels.cases("matched", 1)[0]).estimate["Glu"][0] == 1.5
+
+
 def test_a_fit_without_creatine_is_no_number(modules, tmp_path):
     assert np.isnan(fit(modules, tmp_path, 0.0).estimate["Glu"][0])
 
