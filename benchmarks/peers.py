@@ -162,7 +162,9 @@ def own_command(variable: str) -> tuple[str, ...]:
 
 def by_own_command(label: str, variable: str) -> Peer:
     """Peer that is called by the command of a variable, and there where the variable is."""
-    return Peer(label, lambda: variable in os.environ, partial(read_script, command=partial(own_command, variable)))
+    return Peer(
+        label, lambda: bool(os.environ.get(variable)), partial(read_script, command=partial(own_command, variable))
+    )
 
 
 def abfit_installed() -> bool:

@@ -49,7 +49,10 @@ COLUMNS: dict[str, tuple[str, str | None]] = {
     "change_hi": ("Upper limit of the 95 % interval of change", _UNIT),
     "apart_change": ("Later minus earlier, from the fits of the visits apart", _UNIT),
     "apart_sd": ("Sampling SD of apart_change", _UNIT),
-    "apart_total_sd": ("Total SD of apart_change", _UNIT),
+    "apart_total_sd": (
+        "Total SD of apart_change; unlike change_total_sd it grows with the strain of macromolecules",
+        _UNIT,
+    ),
     "status": ("State of the joint fit: ok or doubtful", None),
     "flags": ("Flags of the joint fit, separated by semicolons", None),
 }

@@ -158,7 +158,7 @@ class Priors:
     lineshape: dict[str, float]
     shapes: dict[str, LineshapePrior]
     width: WidthPrior
-    other_widths: tuple[WidthPrior, ...]
+    fields: tuple[WidthPrior, ...]
     typical: dict[str, float]
     ratio_denominator: dict[str, float]
     ratios: dict[str, tuple[float, float]]
@@ -178,10 +178,9 @@ class Priors:
         return self.shift_sd.get(name, self.shift_default)
 
     def at_field(self, carrier_mhz: float) -> Priors:
-        """Take the widths of the nearest field."""
+        """Take the widths of the nearest of the fields that are known."""
         field = carrier_mhz / PROTON_MHZ_PER_T
-        known = (self.width, *self.other_widths)
-        return replace(self, width=min(known, key=lambda width: width.off(field)))
+        return replace(self, width=min(self.fields, key=lambda width: width.off(field)))
 
     def field_note(self, carrier_mhz: float) -> tuple[str, ...]:
         """Say so where the T2 behind the widths are those of another field, by more than a fifth."""
@@ -216,6 +215,7 @@ def load_priors(name: str) -> Priors:
 
 
 def _from_table(table: dict[str, Any]) -> Priors:
+    width, elsewhere = _width(table["width"]), table["width"].get("other", {})
     return Priors(
         phase_zero_sd=float(np.deg2rad(table["phase"]["zero_sd_deg"])),
         phase_first_sd=float(table["phase"]["first_sd_s"]),
@@ -225,10 +225,8 @@ def _from_table(table: dict[str, Any]) -> Priors:
         shift_default=float(table["shift"]["metabolite_sd_ppm"]),
         lineshape={key: value for key, value in table["lineshape"].items() if key not in SHAPES},
         shapes={name: LineshapePrior(**table["lineshape"][name]) for name in SHAPES},
-        width=(width := _width(table["width"])),
-        other_widths=tuple(
-            _width_elsewhere(width, float(field), other) for field, other in table["width"].get("other", {}).items()
-        ),
+        width=width,
+        fields=(width, *(_width_elsewhere(width, float(field), other) for field, other in elsewhere.items())),
         typical=dict(table["start"]),
         ratio_denominator=dict(table["ratios"]["denominator"]),
         ratios={key: (float(mean), float(sd)) for key, (mean, sd) in table["ratios"]["value"].items()},

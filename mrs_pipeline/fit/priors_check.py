@@ -27,7 +27,7 @@ def check_table(name: str, table: dict[str, Any]) -> None:
     StudyError
         A number that is missing, no number or out of range, peaks of one name, or a reference peak that is none.
     """
-    wrong = [*_out_of_range(table), *_families(table)]
+    wrong = [*_out_of_range(table), *_elsewhere(table["width"]), *_families(table)]
     if wrong:
         raise StudyError(f"the prior set '{name}': {'; '.join(wrong)}", remedy=HELP)
 
@@ -64,11 +64,47 @@ def _positive(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from ((f"{section}.{key}", table[section][key]) for key in keys)
     for place in ("shift.metabolite", "width.t2", "width.relative_sd_of", "lineshape.near", "lineshape.asymmetric"):
         yield from _named(place, table).items()
-    for field, other in table["width"].get("other", {}).items():
+    if "field_t" in table["width"]:
+        yield "width.field_t", table["width"]["field_t"]
+
+
+ELSEWHERE = {"scale", "relative_sd", "t2", "relative_sd_of"}
+"""Keys of the widths of another field; the first two are needed."""
+
+
+def _elsewhere(width: dict[str, Any]) -> Iterator[str]:
+    """Say what is wrong with the widths of other fields."""
+    other = width.get("other", {})
+    if other and "field_t" not in width:
+        yield "width.other needs width.field_t, the field of width.t2"
+    for field, table in other.items():
         place = f"width.other.{field}"
-        yield from ((f"{place}.{key}", other[key]) for key in ("scale", "relative_sd"))
-        for part in ("t2", "relative_sd_of"):
-            yield from ((f"{place}.{part}.{name}", value) for name, value in other.get(part, {}).items())
+        if (
+            not _is_field(field)
+            or not isinstance(table, dict)
+            or not {"scale", "relative_sd"} <= set(table) <= ELSEWHERE
+        ):
+            keys = ", ".join(sorted(ELSEWHERE))
+            yield f'{place} must be a field in tesla in quotes ("7.0") with {keys} and nothing else'
+            continue
+        parts = {part: table.get(part, {}) for part in ("t2", "relative_sd_of")}
+        for part, values in parts.items():
+            if not isinstance(values, dict):
+                yield f"{place}.{part} = {values!r} must be a table of numbers by metabolite"
+        numbers = {key: table[key] for key in ("scale", "relative_sd")}
+        named = {
+            f"{part}.{n}": v for part, values in parts.items() if isinstance(values, dict) for n, v in values.items()
+        }
+        for key, value in {**numbers, **named}.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                yield f"{place}.{key} = {value!r} must be a number above 0"
+
+
+def _is_field(name: str) -> bool:
+    try:
+        return 0 < float(name) < math.inf
+    except ValueError:
+        return False
 
 
 def _named(place: str, table: dict[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,15 @@ from mrs_pipeline.spectrum import FloatArray
 
 COMMON = frozenset({"phi0", "phi1", "shift", "gauss", "lorentz"})
 """Nonlinear parameters of the conventional model, over which the Cramér-Rao bound is taken."""
+BACKGROUND_RATIO = "background_ratio"
+"""Family of the ratios of macromolecule and lipid peaks."""
 PSEUDO_ROWS = 2.0
 """Prior rows' worth of belief that a family of priors has the right width; few rows tell little about it."""
+LEAST_MACROMOLECULES = 5.0
+"""Height of the macromolecules in noise SDs from which their ratios are looked at."""
+FEWEST_ROWS = 4
+LARGEST_STRAIN = 4.0
+"""How many ratios may scale the total uncertainty, and by how much: beyond twice the SD the flags of a fit count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +48,7 @@ class Covariances:
     prior_scale
         Per family of priors: factor on its variances that the fitted deviations suggest (1: as stated).
     macromolecule_scale
-        The same for the ratios of the macromolecule peaks alone; ``total`` is scaled by it.
+        The same for the ratios of the macromolecule peaks alone, 1 where these are lost in the noise.
     nonlinear
         Sampling SD of the varying nonlinear parameters, shape ``(p,)``.
     """
@@ -137,10 +144,11 @@ def covariances(
     covariance :math:`F^{-1}`; :math:`\kappa` is estimated from the fit itself as the prior cost over its expectation
     :math:`m - \mathrm{tr}(F^{-1}P_\mathrm{own})`.
 
-    What is no sampling is then multiplied by :math:`s`, the same estimate from the ratios of the macromolecule peaks
-    (:func:`macromolecule_scale`), errors of the basis by :math:`\max(1, s)`: where the truth is further from the priors
-    there than they allow, it is taken to be so everywhere (Birge 1932, doi:10.1103/PhysRev.40.207), and where it is
-    nearer nothing is learnt of the basis.
+    The deviations from the priors are then multiplied by :math:`s`, the same estimate from the ratios of the
+    macromolecule peaks (:func:`strain`), the spread over stiffnesses and errors of the basis by :math:`\max(1, s)`:
+    where the truth is further from the priors there than they allow, it is taken to be so everywhere (Birge 1932,
+    doi:10.1103/PhysRev.40.207), and where it is nearer nothing is learnt of baseline and basis. The rows of the
+    background's ratios have it in their :math:`\kappa` already.
     """
     problem = information(objective, theta)
     plain, inverse = hessian_inverse(problem)
@@ -150,19 +158,18 @@ def covariances(
     everything = reactions(objective, theta, problem, inverse, lineshape)
     moved_by_data = everything[first : first + count]
     spread = moved_by_data @ moved_by_data.T
-    moved = ours @ (problem.own.T * np.sqrt([kappa[family] for family in problem.families]))
-    misfit = (objective.noise_sd**2 - noise_sd**2) * spread
-    deviation = misfit + moved @ moved.T + ours @ problem.penalty @ ours.T + search.plausible
-    scale = macromolecule_scale(objective, problem, plain)
-    total = noise_sd**2 * spread + scale * deviation
-    if basis is not None:
-        total = total + max(1.0, scale) * _basis_spread(objective, theta, moved_by_data, basis)
+    found = macromolecule_scale(objective, problem, plain) if macromolecules_seen(objective, theta, noise_sd) else 1.0
+    scale = strain(objective, found)
+    factor = {family: kappa[family] if family == BACKGROUND_RATIO else scale * kappa[family] for family in kappa}
+    moved = ours @ (problem.own.T * np.sqrt([factor[family] for family in problem.families]))
+    deviation = moved @ moved.T + scale * ours @ problem.penalty @ ours.T
+    other = search.plausible + (0.0 if basis is None else _basis_spread(objective, theta, moved_by_data, basis))
     return Covariances(
         (noise_sd / objective.noise_sd) ** 2 * bound(problem, objective),
         noise_sd**2 * spread + search.drawn,
-        total,
+        objective.noise_sd**2 * spread + deviation + max(1.0, scale) * other,
         kappa,
-        scale,
+        found,
         noise_sd * np.sqrt(np.sum(everything[:first] ** 2, axis=1)),
     )
 
@@ -252,6 +259,18 @@ def macromolecule_scale(objective: Objective, problem: Information, inverse: Flo
     rows = np.zeros(problem.deviation.size, dtype=bool)
     rows[: objective.rows.shape[0]] = macromolecule_rows(objective)
     return _scale(problem, inverse, rows)
+
+
+def macromolecules_seen(objective: Objective, theta: FloatArray, noise_sd: float) -> bool:
+    """Tell whether the macromolecules stand above the noise, so that their ratios say something."""
+    point = objective.at(theta)
+    ours = np.where(objective.model.components.group == MACROMOLECULES, point.solution.amplitudes, 0.0)
+    return float((ours @ point.spectra).real.max()) >= LEAST_MACROMOLECULES * noise_sd
+
+
+def strain(objective: Objective, scale: float) -> float:
+    """Return what the total uncertainty is scaled by: the macromolecules' scale, where enough rows tell it."""
+    return min(scale, LARGEST_STRAIN) if int(macromolecule_rows(objective).sum()) >= FEWEST_ROWS else 1.0
 
 
 def macromolecule_rows(objective: Objective) -> npt.NDArray[np.bool_]:
@@ -373,7 +392,7 @@ def _family(name: str, objective: Objective) -> str:
 
 def _ratio_family(row: FloatArray, objective: Objective) -> str:
     groups = objective.model.components.group[np.flatnonzero(row)]
-    return "ratio" if (groups == METABOLITES).all() else "background_ratio"
+    return "ratio" if (groups == METABOLITES).all() else BACKGROUND_RATIO
 
 
 def scaled_inverse(matrix: FloatArray) -> FloatArray:

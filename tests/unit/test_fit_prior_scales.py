@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from mrs_pipeline.fit.components import LIPIDS, MACROMOLECULES, METABOLITES
-from mrs_pipeline.fit.uncertainty import PSEUDO_ROWS, Information, macromolecule_scale, prior_scales
+from mrs_pipeline.fit.uncertainty import (
+    LARGEST_STRAIN,
+    PSEUDO_ROWS,
+    Information,
+    macromolecule_scale,
+    prior_scales,
+    strain,
+)
 
 SD = np.array([0.5, 2.0, 1.0, 4.0])
 DEVIATION = np.array([1.0, -2.0, 3.0, 0.5])
@@ -39,3 +46,12 @@ def test_where_the_data_know_nothing_no_deviation_is_expected():
 def test_macromolecules_are_judged_without_metabolites_and_lipids():
     found = macromolecule_scale(objective(), problem(), np.zeros((4, 4)))
     assert found == pytest.approx((4.0 + 9.0 + PSEUDO_ROWS) / (2 + PSEUDO_ROWS))
+
+
+@pytest.mark.parametrize(
+    ("rows", "scale", "expected"), [(3, 3.0, 1.0), (4, 3.0, 3.0), (4, 0.4, 0.4), (9, 37.0, LARGEST_STRAIN)]
+)
+def test_few_rows_scale_nothing_and_one_line_too_many_no_more_than_twice(rows, scale, expected):
+    group = np.full(rows, MACROMOLECULES)
+    several = SimpleNamespace(rows=np.eye(rows), model=SimpleNamespace(components=SimpleNamespace(group=group)))
+    assert strain(several, scale) == expected

@@ -213,20 +213,23 @@ def test_errors_of_the_basis_are_in_the_total_uncertainty_alone():
 
 
 def test_strained_macromolecules_scale_what_is_no_noise(monkeypatch):
-    """Birge 1932: all but the noise is multiplied; errors of the basis only where the strain is above one."""
+    """Birge 1932: deviations from the priors are multiplied; errors of basis and baseline only by more than one."""
     spectrum, basis, priors = planted(0.02, seed=5), stick_basis(), load_priors("default")
     exact = replace(priors, basis_default=0.0, basis_error={})
     totals = {}
-    for strain in (0.5, 1.0, 4.0):
-        monkeypatch.setattr(uncertainty, "macromolecule_scale", lambda *_, strain=strain: strain)
-        fits = [fit_spectrum(spectrum, basis, FitSection(), prior) for prior in (exact, priors)]
-        assert fits[1].metrics["macromolecule_strain"] == strain
-        totals[strain] = [fit.total_covariance for fit in fits]
-    rest = totals[1.0][0] - totals[0.5][0]  # half of all but noise and basis
-    np.testing.assert_allclose(totals[4.0][0], totals[1.0][0] + 6.0 * rest, rtol=1e-6, atol=1e-9 * rest.max())
-    added = {strain: usual - without for strain, (without, usual) in totals.items()}
-    np.testing.assert_allclose(added[0.5], added[1.0], rtol=1e-6, atol=1e-9 * rest.max())
-    np.testing.assert_allclose(added[4.0], 4.0 * added[1.0], rtol=1e-6, atol=1e-9 * rest.max())
+    for scale in (0.5, 1.0, 2.0, 3.0):
+        monkeypatch.setattr(uncertainty, "strain", lambda *_, scale=scale: scale)
+        totals[scale] = [
+            fit_spectrum(spectrum, basis, FitSection(), prior).total_covariance for prior in (exact, priors)
+        ]
+    added = {scale: usual - without for scale, (without, usual) in totals.items()}
+    both = totals[2.0][0] - totals[1.0][0]  # with the choice of stiffness, which is scaled upwards only
+    rest = 2.0 * (totals[1.0][0] - totals[0.5][0])
+    close = {"rtol": 1e-6, "atol": 1e-9 * both.max()}
+    np.testing.assert_allclose(added[0.5], added[1.0], **close)
+    np.testing.assert_allclose(added[3.0], 3.0 * added[1.0], **close)
+    np.testing.assert_allclose(totals[3.0][0] - totals[2.0][0], both, **close)
+    assert np.all(np.diagonal(both) >= np.diagonal(rest) * (1 - 1e-9))
     assert np.all(np.diagonal(rest) > 0)
 
 
