@@ -26,7 +26,7 @@ CONCENTRATIONS: Columns = {
     "crlb": ("Cramer-Rao lower bound of the amplitude (SD), from the data alone", _SIGNAL),
     "amplitude_sd": ("Sampling SD of the estimator used, priors and penalties included", _SIGNAL),
     "total_sd": (
-        "amplitude_sd with the choice of baseline, misfit, priors (scaled by how macromolecules strain theirs), basis errors",
+        "amplitude_sd with baseline choice, misfit, basis errors and priors (scaled by the strain of macromolecules)",
         _SIGNAL,
     ),
     "ratio_tCr": ("Amplitude relative to total creatine of the same spectrum, no relaxation correction", "1"),
