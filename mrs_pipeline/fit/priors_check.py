@@ -66,45 +66,39 @@ def _positive(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from _named(place, table).items()
     if "field_t" in table["width"]:
         yield "width.field_t", table["width"]["field_t"]
+    for field, other in table["width"].get("other", {}).items():
+        if _has_widths(field, other):
+            yield from ((f"width.other.{field}.{key}", other[key]) for key in NEEDED)
+            for key in TABLES:
+                yield from ((f"width.other.{field}.{key}.{name}", value) for name, value in other.get(key, {}).items())
 
 
-ELSEWHERE = {"scale", "relative_sd", "t2", "relative_sd_of"}
-"""Keys of the widths of another field; the first two are needed."""
+NEEDED, TABLES = ("scale", "relative_sd"), ("t2", "relative_sd_of")
+"""Keys of the widths of another field: numbers that it needs, and tables of numbers by metabolite."""
 
 
 def _elsewhere(width: dict[str, Any]) -> Iterator[str]:
-    """Say what is wrong with the widths of other fields."""
+    """Say which widths of other fields are none."""
     other = width.get("other", {})
     if other and "field_t" not in width:
         yield "width.other needs width.field_t, the field of width.t2"
     for field, table in other.items():
-        place = f"width.other.{field}"
-        if (
-            not _is_field(field)
-            or not isinstance(table, dict)
-            or not {"scale", "relative_sd"} <= set(table) <= ELSEWHERE
-        ):
-            keys = ", ".join(sorted(ELSEWHERE))
-            yield f'{place} must be a field in tesla in quotes ("7.0") with {keys} and nothing else'
-            continue
-        parts = {part: table.get(part, {}) for part in ("t2", "relative_sd_of")}
-        for part, values in parts.items():
-            if not isinstance(values, dict):
-                yield f"{place}.{part} = {values!r} must be a table of numbers by metabolite"
-        numbers = {key: table[key] for key in ("scale", "relative_sd")}
-        named = {
-            f"{part}.{n}": v for part, values in parts.items() if isinstance(values, dict) for n, v in values.items()
-        }
-        for key, value in {**numbers, **named}.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                yield f"{place}.{key} = {value!r} must be a number above 0"
+        if not _has_widths(field, table):
+            keys = f"the numbers {', '.join(NEEDED)}, the tables {', '.join(TABLES)}"
+            yield f'width.other.{field} must be a field in tesla in quotes ("7.0") with {keys} and nothing else'
 
 
-def _is_field(name: str) -> bool:
+def _has_widths(field: str, table: Any) -> bool:  # noqa: ANN401  whatever stands in the file
     try:
-        return 0 < float(name) < math.inf
+        known = 0 < float(field) < math.inf
     except ValueError:
         return False
+    return (
+        known
+        and isinstance(table, dict)
+        and set(NEEDED) <= set(table) <= {*NEEDED, *TABLES}
+        and all(isinstance(table.get(key, {}), dict) for key in TABLES)
+    )
 
 
 def _named(place: str, table: dict[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def unlike_macromolecules(fitted: Fitted, scale: float) -> list[Finding]:
     words = (
         f"the macromolecules are unlike those that are known: {name} is {abs(strain):.1f} prior SDs too "
         f"{'large' if strain > 0 else 'small'} (another shape, or residual water or lipid below them); Glu, Gln, Glx "
-        "and mI may be wrong by more than their SDs, widened as these are; a measured macromolecule spectrum helps"
+        "and mI may be wrong by more than their SDs; a measured macromolecule spectrum is the remedy"
     )
     return [Finding("macromolecules_unlike", words)]
 
